@@ -1,0 +1,191 @@
+"""The lab's nouns. StrEnum values are the words used in JSON, in the journal and on the screen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Order(StrEnum):
+    """Which of the two replicas of a slot goes first during its replacement."""
+
+    START_FIRST = "start-first"
+    STOP_FIRST = "stop-first"
+
+
+class Container(StrEnum):
+    """What the engine says of a replica's container."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class Place(StrEnum):
+    """A replica's place in the proxy's routing; the controller decides it."""
+
+    JOINING = "joining"
+    READY = "ready"
+    DRAINING = "draining"
+    REMOVABLE = "removable"
+
+
+class Health(StrEnum):
+    """What the proxy's probes say of a replica."""
+
+    UP = "up"
+    EJECTED = "ejected"
+
+
+class Ending(StrEnum):
+    """How a rollout ended. Every one is absorbing."""
+
+    DONE = "done"
+    ROLLED_BACK = "rolled-back"
+    FAILED = "failed"
+    PAUSED = "paused"
+    PAUSED_BY_ENVIRONMENT = "paused-environment"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """The last readiness probe of a replica, as the proxy made it."""
+
+    ok: bool
+    status: int | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One container filling a slot, as the engine and the proxy see it at one instant.
+
+    `place` is None while the proxy does not know it. `proven` means that the proxy would admit it. Times are the
+    proxy's monotonic nanoseconds.
+    """
+
+    name: str
+    slot: int
+    generation: int
+    revision: int
+    version: str
+    container: Container
+    container_id: str = ""
+    address: str = ""
+    exit_code: int | None = None
+    oom: bool = False
+    place: Place | None = None
+    health: Health = Health.UP
+    proven: bool = False
+    in_flight: int = 0
+    joined_ns: int | None = None
+    retired_ns: int | None = None
+    deadline_ns: int | None = None
+    aborted: int = 0
+    probe: Probe | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.container is Container.RUNNING
+
+    @property
+    def available(self) -> bool:
+        """It serves: what P3 counts as ready."""
+        return self.alive and self.place is Place.READY and self.health is Health.UP
+
+    @property
+    def retiring(self) -> bool:
+        return self.place in {Place.DRAINING, Place.REMOVABLE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A version as rolled out at a time. `spec` is what the engine needs to make a replica of it, as JSON."""
+
+    number: int
+    version: str
+    serves_as: str
+    image_id: str
+    spec: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutSpec:
+    """How a fleet is taken to a revision. Durations in seconds."""
+
+    target: int
+    replicas: int
+    surge: int
+    unavailable: int
+    ready_timeout: float = 30.0
+    drain_timeout: float = 30.0
+    restarts: int = 3
+    wait_for_drain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """All that one decision looks at. Counts come from the journal: they outlive the containers.
+
+    generations: slot -> the highest generation that the slot ever had.
+    early_deaths: slots whose replica of the target died, in this rollout, before it was ever ready.
+    late_deaths: slot -> deaths, in this rollout, of replicas of the target that had been ready.
+    """
+
+    replicas: tuple[Replica, ...]
+    now_ns: int
+    generations: Mapping[int, int] = field(default_factory=dict)
+    early_deaths: frozenset[int] = frozenset()
+    late_deaths: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One side effect on one replica."""
+
+    verb: "Verb"
+    replica: str
+    slot: int
+    generation: int
+
+
+class Verb(StrEnum):
+    """The side effects there are; each is idempotent."""
+
+    CREATE = "create"
+    START = "start"
+    JOIN = "join"
+    ADMIT = "admit"
+    RETIRE = "retire"
+    RESTORE = "restore"
+    STOP = "stop"
+    UNROUTE = "unroute"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The fleet is what the spec asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The version cannot be rolled: its own fault, said of one slot."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to do until the world changes, or `until_ns`. `on` says what is waited for."""
+
+    on: str
+    until_ns: int | None = None
+
+
+Decision = tuple[Act, ...] | Done | Failed | Wait
+
+
+def replica_name(service: str, slot: int, generation: int) -> str:
+    return f"{service}-{slot}.{generation}"

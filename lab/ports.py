@@ -1,0 +1,158 @@
+"""The seams: what the controller needs of the world. Each adapter is the only importer of its library."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lab.model import Container, Health, Place, Probe, Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A replica as the engine sees it."""
+
+    name: str
+    slot: int
+    generation: int
+    revision: int
+    version: str
+    container: Container
+    container_id: str
+    address: str = ""
+    exit_code: int | None = None
+    oom: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A replica as the proxy sees it."""
+
+    name: str
+    slot: int
+    generation: int
+    version: str
+    address: str
+    place: Place
+    health: Health
+    proven: bool
+    in_flight: int
+    claimed: int
+    aborted: int
+    joined_ns: int
+    retired_ns: int | None
+    deadline_ns: int | None
+    probe: Probe | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who holds the lease: enough to tell whether that process still lives."""
+
+    host: str
+    boot: str
+    pid: int
+    start: str
+    command: str
+    home: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The one writer's hold on the routing (P8)."""
+
+    owner: Owner
+    fence: int
+    expires_in_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """The proxy's state at one instant. `seq` rises with every observable change."""
+
+    seq: int
+    epoch: int
+    now_ns: int
+    routes: tuple[Route, ...]
+    lease: Lease | None
+    run: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """How the proxy proves a replica ready (P2). Seconds."""
+
+    path: str = "/readyz"
+    port: int = 8080
+    passes: int = 2
+    min_ready: float = 1.0
+    interval: float = 1.0
+    fast_interval: float = 0.1
+    timeout: float = 1.0
+    fails: int = 3
+    identity: bool = True
+
+
+class Engine(Protocol):
+    """Replicas as containers. All acts are idempotent; EngineError is the environment's fault."""
+
+    async def replicas(self) -> tuple[Seen, ...]: ...
+
+    async def create(self, revision: Revision, *, name: str, slot: int, generation: int) -> str: ...
+
+    async def start(self, container_id: str) -> None: ...
+
+    async def stop(self, container_id: str) -> Seen | None:
+        """Ask it to end, within its own stop grace period, then kill it; say how it ended."""
+        ...
+
+    async def delete(self, container_id: str) -> None: ...
+
+    async def logs(self, container_id: str, *, tail: int | None = None) -> bytes: ...
+
+
+class Gateway(Protocol):
+    """The proxy's admin API. A change is acknowledged with the routing epoch, after it is on disk."""
+
+    async def routing(self) -> Routing: ...
+
+    async def join(self, seen: Seen, readiness: Readiness) -> int: ...
+
+    async def admit(self, name: str) -> int: ...
+
+    async def retire(self, name: str, *, drain_timeout: float) -> int: ...
+
+    async def restore(self, name: str) -> int: ...
+
+    async def remove(self, name: str, *, lost: bool) -> int: ...
+
+
+class Watch(Protocol):
+    """Waits until the world may have changed: an engine's event, a proxy's change, or the time is over."""
+
+    async def changed(self, *, since: int, within: float) -> None: ...
+
+
+class Clock(Protocol):
+    """The proxy's monotonic clock, as known here: one clock for every ledger."""
+
+    def now_ns(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One journal record. `seq` is the journal's own number, 0 before it is written."""
+
+    type: str
+    run: str
+    t_ns: int
+    data: Mapping[str, Any]
+    seq: int = 0
+    wall: str = ""
+
+
+class Journal(Protocol):
+    """Append-only and durable: a record is on disk when `append` returns."""
+
+    def append(self, type: str, run: str, t_ns: int, data: Mapping[str, Any]) -> Event: ...
+
+    def events(self, *, run: str | None = None, types: Sequence[str] = ()) -> list[Event]: ...
