@@ -1,0 +1,39 @@
+"""`python -m sample_app`: one replica, told by its environment what to be."""
+
+import asyncio
+import os
+import signal
+import sys
+from types import FrameType
+
+from sample_app import log
+
+
+def main() -> int:
+    # before the imports below, which take most of the boot: nothing was asked yet, so nothing is cut
+    signal.signal(signal.SIGTERM, _stop_before_serving)
+    from sample_app import settings, v1, v2
+    from sample_app.server import serve
+
+    try:
+        chosen = settings.read(os.environ)
+    except settings.SettingsError as error:
+        sys.stderr.write(f"sample_app: {error}\n")
+        return 2
+    code = {"v1": v1.CODE, "v2": v2.CODE}[chosen.code]
+    try:
+        asyncio.run(serve(chosen, code))
+    except OSError as error:
+        sys.stderr.write(f"sample_app: cannot serve on port {chosen.port}: {error}\n")
+        return 1
+    log.write("exit")
+    return 0
+
+
+def _stop_before_serving(_number: int, _frame: FrameType | None) -> None:
+    log.write("exit", detail="told to stop before serving")
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

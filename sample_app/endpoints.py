@@ -1,0 +1,115 @@
+"""What the app answers to each request (docs/reference/wire.md, the app's HTTP interface)."""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from sample_app import executions, inputs
+from sample_app.app_code import Code, Columns, Row
+from sample_app.database import Connection, Database
+from sample_app.envelope import Sender
+from sample_app.lifecycle import Lifecycle
+from sample_app.readiness import Readiness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, and which attempt at it this is."""
+
+    request: web.Request
+    request_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What goes into the envelope."""
+
+    data: Any
+    status: HTTPStatus = HTTPStatus.OK
+
+
+class NotFoundError(LookupError):
+    """There is nothing of that name; the message says of which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """The same for V1 and V2: `code` is all that differs."""
+
+    sender: Sender
+    code: Code
+    database: Database
+    readiness: Readiness
+    lifecycle: Lifecycle
+
+    async def create_parcel(self, call: Call) -> Answer:
+        columns = inputs.new_parcel(await call.request.read(), self.code)
+        async with self.database.connection() as connection:
+            await self._record(connection, call)
+            created = await _one(connection, self.code.insert, columns)
+            # a known key: the insert did nothing, and the parcel is there
+            row = created or await _one(connection, self.code.by_key, {"key": columns["key"]})
+        return self._parcel(row, status=HTTPStatus.CREATED if created else HTTPStatus.OK)
+
+    async def change_parcel(self, call: Call) -> Answer:
+        columns = inputs.changes(await call.request.read(), self.code)
+        async with self.database.connection() as connection:
+            await self._record(connection, call)
+            row = await _one(connection, self.code.update, {**columns, "id": _id(call)})
+        return self._parcel(row)
+
+    async def read_parcel(self, call: Call) -> Answer:
+        async with self.database.connection() as connection:
+            row = await _one(connection, self.code.by_id, {"id": _id(call)})
+        return self._parcel(row)
+
+    async def list_parcels(self, call: Call) -> Answer:
+        page = inputs.page(call.request.query)
+        # one more than asked for tells whether there is a next page
+        values = {"after": page.after, "limit": page.limit + 1}
+        async with self.database.connection() as connection:
+            rows = await (await connection.execute(self.code.page, values)).fetchall()
+        items = [self.code.parcel(row) for row in rows[: page.limit]]
+        return Answer(data={"items": items, "next": items[-1]["id"] if len(rows) > page.limit else None})
+
+    async def slow(self, call: Call) -> Answer:
+        seconds = inputs.seconds(call.request.query)
+        await asyncio.sleep(seconds)
+        return Answer(data={"slept": seconds})
+
+    async def version(self, _call: Call) -> Answer:
+        sender = self.sender
+        return Answer(data={"code": self.code.name, "version": sender.version, "replica": sender.replica})
+
+    async def live(self, _call: Call) -> Answer:
+        return Answer(data={"live": True})
+
+    async def ready(self, _call: Call) -> Answer:
+        now = self.readiness.now(stopping=self.lifecycle.stopping)
+        status = HTTPStatus.OK if now.ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return Answer(data={"ready": now.ready, "detail": now.detail}, status=status)
+
+    async def unknown(self, call: Call) -> Answer:
+        raise NotFoundError(f"no {call.request.method} {call.request.path} here")
+
+    async def _record(self, connection: Connection, call: Call) -> None:
+        operation = f"{call.request.method} {call.request.path}"
+        write = executions.Write(request_id=call.request_id, attempt=call.attempt, operation=operation)
+        await executions.record(connection, write, self.sender)
+
+    def _parcel(self, row: Row | None, *, status: HTTPStatus = HTTPStatus.OK) -> Answer:
+        if row is None:
+            raise NotFoundError("no such parcel")
+        return Answer(data=self.code.parcel(row), status=status)
+
+
+async def _one(connection: Connection, statement: str, values: Columns | dict[str, Any]) -> Row | None:
+    return await (await connection.execute(statement, values)).fetchone()
+
+
+def _id(call: Call) -> int:
+    return int(call.request.match_info["id"])

@@ -1,0 +1,95 @@
+"""Requests' bodies and queries -> checked values. Nothing here knows HTTP or SQL."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sample_app.app_code import Code, Columns
+
+MOST_TEXT = 500
+MOST_PAGE = 200
+MOST_ID = 2**63 - 1
+MOST_SECONDS = 30.0
+
+_NAMES = ("first_name", "last_name", "recipient_name")
+
+
+class BadInputError(ValueError):
+    """The request cannot be meant; the message says what to send instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A piece of the list of parcels."""
+
+    after: int
+    limit: int
+
+
+def new_parcel(raw: bytes, code: Code) -> Columns:
+    body = _json_object(raw)
+    columns = _columns(body, ("key", "address"), code)
+    missing = [name for name, value in columns.items() if value is None]
+    if missing:
+        raise BadInputError(f"needs {', '.join(missing)}")
+    return columns
+
+
+def changes(raw: bytes, code: Code) -> Columns:
+    """Columns to write, `None` for those to leave as they are."""
+    columns = _columns(_json_object(raw), ("address", "status"), code)
+    if all(value is None for value in columns.values()):
+        raise BadInputError(f"needs any of {', '.join((*code.recipient_fields, 'address', 'status'))}")
+    return columns
+
+
+def page(query: Mapping[str, str]) -> Page:
+    after = _whole_number("after", query.get("after", "0"), least=0, most=MOST_ID)
+    return Page(after=after, limit=_whole_number("limit", query.get("limit", "50"), least=1, most=MOST_PAGE))
+
+
+def seconds(query: Mapping[str, str]) -> float:
+    try:
+        number = float(query.get("seconds", ""))
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= MOST_SECONDS:
+        raise BadInputError(f"seconds must be a number from 0 to {MOST_SECONDS:g}")
+    return number
+
+
+def _columns(body: Mapping[str, Any], fields: tuple[str, ...], code: Code) -> Columns:
+    recipient = {name: _text(name, body[name]) for name in code.recipient_fields if name in body}
+    others = {name: _text(name, body[name]) if name in body else None for name in fields}
+    return {**others, **code.recipient_columns(recipient)}
+
+
+def _json_object(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise BadInputError("the body must be a JSON object")
+    return body
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise BadInputError(f"{name} must be a string")
+    text = value.strip() if name in _NAMES else value
+    # a person may have one name only: then last_name is empty, but nothing else may be
+    if not text.strip() and name != "last_name":
+        raise BadInputError(f"{name} must not be empty")
+    if len(text) > MOST_TEXT or "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise BadInputError(f"{name} must be at most {MOST_TEXT} characters that PostgreSQL can store")
+    return text
+
+
+def _whole_number(name: str, text: str, *, least: int, most: int) -> int:
+    # isdecimal alone lets other scripts' digits and endless numbers through
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) else -1
+    if not least <= number <= most:
+        raise BadInputError(f"{name} must be a whole number from {least} to {most}")
+    return number

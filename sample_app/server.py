@@ -1,0 +1,181 @@
+"""The replica: one listening socket, every answer in its envelope, and an orderly end."""
+
+import asyncio
+import itertools
+import re
+import signal
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from sample_app import envelope, faults, log
+from sample_app.app_code import Code
+from sample_app.database import Database, DatabaseError
+from sample_app.endpoints import Answer, Call, Endpoints, NotFoundError
+from sample_app.envelope import Sender
+from sample_app.faults import Fault
+from sample_app.inputs import BadInputError
+from sample_app.lifecycle import Lifecycle
+from sample_app.readiness import Readiness
+from sample_app.settings import Settings
+
+# an idle connection is the proxy's to close: closed from here, it could meet a request on its way
+_KEEPALIVE_SECONDS = 3600.0
+_MOST_BODY = 64 * 1024
+_MOST_ERROR = 300
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+Endpoint = Callable[[Call], Awaitable[Answer]]
+
+
+async def serve(settings: Settings, code: Code) -> None:
+    """Serve until SIGTERM, then finish what is in flight."""
+    lifecycle = Lifecycle()
+    on_stop = faults.exit_at_once if Fault.EXITS_AT_ONCE in settings.faults else lifecycle.stop
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_stop)
+    database = Database()
+    readiness = Readiness(database=database, code=code, faults=settings.faults)
+    sender = Sender(version=settings.version, replica=settings.replica)
+    endpoints = Endpoints(sender=sender, code=code, database=database, readiness=readiness, lifecycle=lifecycle)
+    runner = await _listen(settings, _application(Responder(sender=sender, lifecycle=lifecycle), endpoints))
+    async with asyncio.TaskGroup() as group:  # a watch that fails takes the replica down, not only its readiness
+        watch = group.create_task(readiness.watch())
+        await lifecycle.told_to_stop()
+        await _stop(runner, lifecycle, settings.grace_seconds)
+        watch.cancel()
+    await database.close()
+
+
+class Responder:
+    """Turns whatever an endpoint does into one whole answer, and logs the request's begin and end."""
+
+    def __init__(self, *, sender: Sender, lifecycle: Lifecycle) -> None:
+        self._sender = sender
+        self._lifecycle = lifecycle
+        self._own_ids = itertools.count(1)
+
+    async def respond(self, request: web.Request, endpoint: Endpoint, *, logged: bool) -> web.Response:
+        call = self._call(request)
+        with self._lifecycle.request():
+            if logged:
+                log.write(
+                    "begin",
+                    id=call.request_id,
+                    attempt=call.attempt,
+                    method=request.method,
+                    path=request.path_qs,
+                )
+            response = await self._answer(call, endpoint)
+            if self._lifecycle.stopping:
+                response.force_close()
+            # here and not by the framework after the return: only so is `end` the end. If the client has left,
+            # the write raises and there is no `end`: begun, and not answered
+            await response.prepare(request)
+            await response.write_eof()
+            if logged:
+                log.write("end", id=call.request_id, attempt=call.attempt, status=response.status)
+        return response
+
+    async def _answer(self, call: Call, endpoint: Endpoint) -> web.Response:
+        try:
+            answer = await endpoint(call)
+        except BadInputError as error:
+            return self._error(call, HTTPStatus.BAD_REQUEST, "bad-input", str(error))
+        except NotFoundError as error:
+            return self._error(call, HTTPStatus.NOT_FOUND, "not-found", str(error))
+        except web.HTTPRequestEntityTooLarge as error:
+            return self._error(call, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "bad-input", error.text or "")
+        except DatabaseError as error:
+            return self._database_error(call, error)
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug of ours is still answered, and said in the log
+            log.write("error", id=call.request_id, code="internal", message=repr(error))
+            return self._error(call, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", type(error).__name__)
+        body = envelope.seal(request_id=call.request_id, sender=self._sender, data=answer.data)
+        return self._response(call, answer.status, body)
+
+    def _database_error(self, call: Call, error: DatabaseError) -> web.Response:
+        log.write("error", id=call.request_id, code=error.code, message=error.message)
+        status = HTTPStatus.INTERNAL_SERVER_ERROR if error.reachable else HTTPStatus.SERVICE_UNAVAILABLE
+        response = self._error(call, status, error.code, error.message)
+        response.headers["X-Lab-Error"] = _header_text(f"{error.code} {error.message}")
+        return response
+
+    def _error(self, call: Call, status: HTTPStatus, code: str, message: str) -> web.Response:
+        error = {"code": code, "message": message}
+        body = envelope.seal(request_id=call.request_id, sender=self._sender, error=error)
+        return self._response(call, status, body)
+
+    def _response(self, call: Call, status: HTTPStatus, body: bytes) -> web.Response:
+        headers = {
+            "X-Lab-Request-Id": call.request_id,
+            "X-Lab-Version": self._sender.version,
+            "X-Lab-Replica": self._sender.replica,
+        }
+        return web.Response(status=status, body=body, headers=headers, content_type="application/json")
+
+    def _call(self, request: web.Request) -> Call:
+        request_id = request.headers.get("X-Lab-Request-Id", "")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = f"{self._sender.replica}-{next(self._own_ids)}"
+        attempt = request.headers.get("X-Lab-Attempt", "")
+        number = int(attempt) if re.fullmatch(r"[0-9]{1,6}", attempt) else 1
+        return Call(request=request, request_id=request_id, attempt=number)
+
+
+def _application(responder: Responder, endpoints: Endpoints) -> web.Application:
+    def handler(endpoint: Endpoint, *, logged: bool = True) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            return await responder.respond(request, endpoint, logged=logged)
+
+        return handle
+
+    application = web.Application(client_max_size=_MOST_BODY)
+    application.add_routes(
+        [
+            web.post("/parcels", handler(endpoints.create_parcel)),
+            web.get("/parcels", handler(endpoints.list_parcels), allow_head=False),
+            web.get("/parcels/{id:[0-9]{1,18}}", handler(endpoints.read_parcel), allow_head=False),
+            web.patch("/parcels/{id:[0-9]{1,18}}", handler(endpoints.change_parcel)),
+            web.get("/slow", handler(endpoints.slow), allow_head=False),
+            web.get("/version", handler(endpoints.version), allow_head=False),
+            # probes come many times a second, and are no part of what was asked of the app
+            web.get("/livez", handler(endpoints.live, logged=False), allow_head=False),
+            web.get("/readyz", handler(endpoints.ready, logged=False), allow_head=False),
+            web.route("*", "/{anything:.*}", handler(endpoints.unknown)),
+        ]
+    )
+    return application
+
+
+async def _listen(settings: Settings, application: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(
+        application,
+        handle_signals=False,
+        access_log=None,
+        keepalive_timeout=_KEEPALIVE_SECONDS,
+        shutdown_timeout=0.5,  # by then nothing is in flight, or its time is over
+    )
+    await runner.setup()
+    await web.TCPSite(runner, port=settings.port).start()
+    port = runner.addresses[0][1]
+    log.write("start", version=settings.version, replica=settings.replica, code=settings.code, port=port)
+    return runner
+
+
+async def _stop(runner: web.AppRunner, lifecycle: Lifecycle, grace_seconds: float) -> None:
+    """Close what is idle, finish what is in flight, and keep listening meanwhile: `/readyz` can still say why."""
+    log.write("stopping", detail=f"{lifecycle.in_flight} in flight")
+    await asyncio.sleep(0)  # a request that was read in this very moment is begun before its connection looks idle
+    if runner.server is not None:
+        runner.server.pre_shutdown()
+    if not await lifecycle.finished(within=grace_seconds):
+        log.write("stopping", detail=f"{lifecycle.in_flight} still in flight after {grace_seconds:g} s are cut")
+    await runner.cleanup()
+
+
+def _header_text(text: str) -> str:
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:_MOST_ERROR]
