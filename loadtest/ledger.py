@@ -1,0 +1,88 @@
+"""The client's ledger: a request is written down when it is offered and again when it ends.
+
+Each line is one unbuffered write, so that a killed load leaves its open requests visible and no footer.
+"""
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from loadtest.oracle import Judgement
+from loadtest.tally import Counts
+
+SCHEMA = "lab.client-ledger/1"
+
+
+class LedgerError(Exception):
+    """The ledger cannot be written: nothing measured from here on would count."""
+
+
+class Ledger:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except FileExistsError:
+            raise LedgerError(f"{path} exists: another load wrote it. Take a new --run") from None
+        except OSError as error:
+            raise LedgerError(f"{path} cannot be made: {error.strerror}. Check --runs-dir") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def header(self, *, run: str, rate: float, seed: int, t: int) -> None:
+        self._write({"e": "header", "schema": SCHEMA, "run": run, "rate": rate, "seed": seed, "t": t})
+
+    def offer(self, *, request_id: str, cohort: str, method: str, path: str, due: int, t: int, key: str | None) -> None:
+        line = {"e": "offer", "id": request_id, "cohort": cohort, "method": method, "path": path, "due": due, "t": t}
+        self._write(line if key is None else {**line, "key": key})
+
+    def end(self, *, request_id: str, t: int, judgement: Judgement, ack: int | None) -> None:
+        line: dict[str, object] = {
+            "e": "end",
+            "id": request_id,
+            "t": t,
+            "outcome": judgement.outcome,
+            "status": judgement.status,
+            "version": judgement.version,
+            "replica": judgement.replica,
+            "first_byte": judgement.first_byte,
+            "bytes": judgement.size,
+            "reason": judgement.reason,
+            "error": judgement.error,
+        }
+        if judgement.detail is not None:
+            line["detail"] = judgement.detail
+        if ack is not None:
+            line["ack"] = ack
+        self._write(line)
+
+    def footer(self, *, t: int, counts: Counts, lag_p99_ms: float, complete: bool) -> None:
+        self._write(
+            {
+                "e": "footer",
+                "t": t,
+                "offered": counts.offered,
+                "finished": counts.finished,
+                "not_sent": counts.not_sent,
+                "lag_p99_ms": lag_p99_ms,
+                "complete": complete,
+            }
+        )
+
+    def _write(self, line: dict[str, object]) -> None:
+        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        try:
+            written = os.write(self._file, data)
+        except OSError as error:
+            raise LedgerError(f"{self._path} cannot be written: {error.strerror}") from error
+        if written != len(data):
+            raise LedgerError(f"{self._path}: a line was cut short; the disk is probably full")

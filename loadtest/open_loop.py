@@ -1,0 +1,174 @@
+"""Open loop inside Locust: one user follows the schedule and waits for no answer.
+
+Locust's own users send their next request after the last answer, so a frozen server silently lowers the load and
+hides its own freeze. Here the time a request is due is fixed beforehand, and its latency counts from then.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from locust import User, task
+from locust.env import Environment
+from locust.exception import StopUser
+
+from loadtest.cohorts import Cohort, Turn
+from loadtest.schedule import Arrivals, Share, Slot, SlowPlan, plan_slow, shares, slots
+from loadtest.sender import Sender
+
+_BURST = 64
+
+
+class StopReason(StrEnum):
+    STOPPED = "stopped"
+    MAX_SECONDS = "max-seconds"
+    MAX_REQUESTS = "max-requests"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    run: str
+    rate: float
+    replicas: int
+    seed: int
+    max_seconds: float
+    max_requests: int
+    deadline_s: float
+    arrivals: Arrivals
+    pool: int
+
+    @property
+    def slow(self) -> SlowPlan:
+        return plan_slow(self.rate, self.replicas)
+
+
+class OpenLoop:
+    """Follows the plan until it is over or `stop` is called; then waits for what is in flight."""
+
+    def __init__(self, plan: Plan, sender: Sender) -> None:
+        self._plan = plan
+        self._sender = sender
+        self._in_flight = Pool(plan.pool)
+        self._stop = Event()
+        self.over = Event()
+        self.reason = StopReason.STOPPED
+        self.complete = False
+        self.failure: BaseException | None = None
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self._stop.is_set())
+
+    def follow(self, user: "OpenLoopUser") -> None:
+        try:
+            self._offer_all(user)
+            self._stop.set()
+            # each request ends by its own deadline; the rest is for this machine being busy
+            self.complete = bool(self._in_flight.join(self._plan.deadline_s + 5))
+            self._in_flight.kill()
+        except Exception as error:  # noqa: BLE001 - Locust would log it and go on
+            self._fail(error)
+        finally:
+            self.over.set()
+
+    def _offer_all(self, user: "OpenLoopUser") -> None:
+        cohorts = user.cohorts()
+        start = time.monotonic_ns()
+        for slot in slots(_shares(cohorts, self._plan), **self._timing()):
+            found = self._limit(slot, cohorts[slot.cohort])
+            if found is not None:
+                self.reason = found
+                return
+            if self._stopped_before(start + slot.after_ns, slot.number):
+                return
+            self._offer(user, cohorts[slot.cohort], slot, start + slot.after_ns)
+
+    def _timing(self) -> dict[str, Any]:
+        return {"rate": self._plan.rate, "seed": self._plan.seed, "arrivals": self._plan.arrivals}
+
+    def _limit(self, slot: Slot, cohort: Cohort) -> StopReason | None:
+        if slot.after_ns >= self._plan.max_seconds * 1e9:
+            return StopReason.MAX_SECONDS
+        if slot.place + cohort.requests > self._plan.max_requests:
+            return StopReason.MAX_REQUESTS
+        return None
+
+    def _stopped_before(self, due: int, number: int) -> bool:
+        ahead = (due - time.monotonic_ns()) / 1e9
+        if ahead > 0:
+            return bool(self._stop.wait(ahead))
+        if number % _BURST == 0:
+            gevent.sleep(0)
+        return bool(self._stop.is_set())
+
+    def _offer(self, user: "OpenLoopUser", cohort: Cohort, slot: Slot, due: int) -> None:
+        room = not self._in_flight.full()
+        turn = Turn(
+            cohort=slot.cohort,
+            due=due,
+            rng=random.Random(f"turn-{self._plan.seed}-{slot.number}"),
+            slow_seconds=self._plan.slow.seconds,
+            sender=self._sender,
+            stopping=self._stop.is_set,
+            room=room,
+            slow=cohort.slow,
+        )
+        if room:
+            self._in_flight.spawn(self._play, cohort, user, turn)
+        else:
+            self._play(cohort, user, turn)
+
+    def _play(self, cohort: Cohort, user: "OpenLoopUser", turn: Turn) -> None:
+        try:
+            cohort.play(user, turn)
+        except Exception as error:  # noqa: BLE001 - a greenlet's error would only be printed
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+        self._stop.set()
+
+
+class LabEnvironment(Environment):
+    """Locust's environment, with the schedule that its user follows."""
+
+    def __init__(self, *, user_class: type["OpenLoopUser"], host: str) -> None:
+        super().__init__(user_classes=[user_class], host=host)
+        self.loop: OpenLoop | None = None
+
+
+class OpenLoopUser(User):
+    """The one user Locust starts. Subclasses add cohorts."""
+
+    abstract = True
+    fixed_count = 1
+    environment: LabEnvironment
+
+    @classmethod
+    def cohorts(cls) -> dict[str, Cohort]:
+        return {
+            name: found
+            for base in reversed(cls.__mro__)
+            for name, found in vars(base).items()
+            if isinstance(found, Cohort)
+        }
+
+    @task
+    def follow_the_schedule(self) -> None:
+        loop = self.environment.loop
+        if loop is not None:
+            loop.follow(self)
+        raise StopUser
+
+
+def _shares(cohorts: dict[str, Cohort], plan: Plan) -> dict[str, Share]:
+    weights = {name: (found.weight, found.requests) for name, found in cohorts.items() if not found.slow}
+    return shares(weights, plan.slow, plan.rate)

@@ -1,0 +1,101 @@
+"""What a parcel must look like, by the version that answered, and the parcels this run knows to be stored."""
+
+import random
+from dataclasses import dataclass
+
+_FIRST = ("Ada", "Grace", "Zoë", "Søren", "Ngozi", "Ichirō", "Márta", "José")
+_LAST = ("Lovelace", "Hopper", "Müller", "Kierkegaard", "Adichie", "Suzuki", "Szabó", "García")
+STATUSES = ("registered", "in_transit", "delivered")
+
+_V1_TEXTS = ("key", "recipient_name", "address", "status")
+_V2_TEXTS = (*_V1_TEXTS, "first_name", "last_name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    first: str
+    last: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.first} {self.last}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    id: int
+    key: str
+
+
+class Known:
+    """The parcels whose write was acknowledged: they must be found until the end of time."""
+
+    def __init__(self) -> None:
+        self._stored: list[Stored] = []
+
+    def add(self, parcel: Stored) -> None:
+        self._stored.append(parcel)
+
+    def pick(self, rng: random.Random) -> Stored | None:
+        return rng.choice(self._stored) if self._stored else None
+
+
+def some_recipient(rng: random.Random) -> Recipient:
+    return Recipient(first=rng.choice(_FIRST), last=rng.choice(_LAST))
+
+
+def some_address(rng: random.Random) -> str:
+    return f"{rng.randint(1, 999)} Harbour Street"
+
+
+def check_shape(data: object, version: str) -> str | None:
+    """Every version answers with recipient_name; the v2 family adds first_name and last_name."""
+    if not isinstance(data, dict):
+        return f"a parcel was expected, not {data!r}"
+    if type(data.get("id")) is not int:
+        return f"id is {data.get('id')!r}, not an integer"
+    texts = _V2_TEXTS if version.startswith("v2") else _V1_TEXTS
+    wrong = [f"{name} is {data.get(name)!r}" for name in texts if not isinstance(data.get(name), str)]
+    return f"{version} must answer with text: {', '.join(wrong)}" if wrong else None
+
+
+def check_parcel(
+    data: object,
+    version: str,
+    *,
+    same: Stored | None = None,
+    holds: dict[str, str] | None = None,
+    recipient: Recipient | None = None,
+) -> str | None:
+    """Compare with what is known: the identity, fields that must hold, and the recipient in this version's words."""
+    shape = check_shape(data, version)
+    if shape is not None or not isinstance(data, dict):
+        return shape
+    wanted: dict[str, object] = dict(holds or {})
+    if same is not None:
+        wanted |= {"id": same.id, "key": same.key}
+    if recipient is not None:
+        wanted |= {"recipient_name": recipient.name}
+    if recipient is not None and version.startswith("v2"):
+        wanted |= {"first_name": recipient.first, "last_name": recipient.last}
+    wrong = [f"{name} is {data[name]!r}, not {value!r}" for name, value in wanted.items() if data[name] != value]
+    return f"{version} answered: {', '.join(wrong)}" if wrong else None
+
+
+def check_page(data: object, version: str, *, after: int, limit: int) -> str | None:
+    if not isinstance(data, dict) or not isinstance(data.get("items"), list):
+        return f"a page of parcels was expected, not {data!r}"
+    items = data["items"]
+    problem = next((p for p in (check_shape(item, version) for item in items) if p), None)
+    if problem:
+        return problem
+    ids = [item["id"] for item in items]
+    if len(ids) > limit or ids != sorted(set(ids)) or (ids and ids[0] <= after):
+        return f"the page after {after} of at most {limit} has the ids {ids}"
+    return None
+
+
+def check_slept(data: object, _version: str) -> str | None:
+    if isinstance(data, dict) and isinstance(data.get("slept"), (int, float)):
+        return None
+    return f'{{"slept": seconds}} was expected, not {data!r}'

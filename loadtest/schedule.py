@@ -1,0 +1,94 @@
+"""When each request is due, and of which kind: fixed before the first is sent, whatever the answers are."""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+_LONGEST_SLOW_SECONDS = 10.0
+_LARGEST_SLOW_SHARE = 0.2
+_SLOW_EACH = 5
+
+
+class Arrivals(StrEnum):
+    FIXED = "fixed"
+    POISSON = "poisson"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    number: int
+    place: int
+    after_ns: int
+    cohort: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """How much of the rate a cohort gets, and how many requests one turn of it makes."""
+
+    part: float
+    requests: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowPlan:
+    per_second: float
+    seconds: float
+
+    @property
+    def in_flight(self) -> float:
+        return self.per_second * self.seconds
+
+
+def plan_slow(rate: float, replicas: int) -> SlowPlan:
+    """Size the slow cohort so that about five of its requests are in flight on each replica at any time.
+
+    At most a fifth of the rate; the rest comes from making each one longer. The length is capped well below the
+    usual drain timeout: a drain that must be cut short would be the load's doing.
+    """
+    wanted = _SLOW_EACH * replicas
+    per_second = min(_LARGEST_SLOW_SHARE * rate, wanted)
+    return SlowPlan(per_second=per_second, seconds=min(wanted / per_second, _LONGEST_SLOW_SECONDS))
+
+
+def shares(weights: Mapping[str, tuple[float, int]], slow: SlowPlan, rate: float) -> dict[str, Share]:
+    """Give the slow cohort what it needs, and the others the rest by their weights."""
+    slow_part = slow.per_second / rate
+    total = sum(weight for weight, _ in weights.values())
+    ordinary = {
+        name: Share(part=(1 - slow_part) * weight / total, requests=requests)
+        for name, (weight, requests) in weights.items()
+    }
+    return {**ordinary, "slow": Share(part=slow_part)}
+
+
+def slots(
+    cohorts: Mapping[str, Share], *, rate: float, seed: int, arrivals: Arrivals = Arrivals.FIXED
+) -> Iterator[Slot]:
+    """The endless schedule; a cohort that makes two requests in a turn takes up two places of the rate."""
+    rng = random.Random(f"slots-{seed}")
+    place, after = 0, 0.0
+    for number, cohort in enumerate(_deal(cohorts, rng)):
+        yield Slot(number=number, place=place, after_ns=int(after * 1e9), cohort=cohort)
+        for _ in range(cohorts[cohort].requests):
+            place += 1
+            after = place / rate if arrivals is Arrivals.FIXED else after + rng.expovariate(rate)
+
+
+def _deal(cohorts: Mapping[str, Share], rng: random.Random) -> Iterator[str]:
+    # The one that is furthest behind its share goes next: every cohort is spread evenly, so that what is in flight
+    # stays level. The random start keeps two seeds from making the same sequence.
+    credit = {name: rng.random() * share.part for name, share in cohorts.items()}
+    while True:
+        chosen = max(credit, key=credit.__getitem__)
+        yield chosen
+        spent = cohorts[chosen].requests
+        for name, share in cohorts.items():
+            credit[name] += spent * share.part
+        credit[chosen] -= spent
+
+
+def vary(seconds: float, rng: random.Random) -> float:
+    """Keep slow requests from moving in lock step."""
+    return round(seconds * rng.uniform(0.8, 1.2), 3)
