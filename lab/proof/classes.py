@@ -1,0 +1,98 @@
+"""The class of one request: the table that reconciles the ledgers, as code."""
+
+from collections.abc import Mapping
+
+from lab.proof.join import Joined
+from lab.proof.records import AttemptResult, ClientOutcome, SqlError
+from lab.proof.result import Class, MadeBy
+
+FAILURES: Mapping[ClientOutcome, Class] = {
+    ClientOutcome.REFUSED: Class.REFUSED,
+    ClientOutcome.RESET: Class.RESET,
+    ClientOutcome.TIMEOUT: Class.TIMEOUT,
+    ClientOutcome.SERVER_ERROR: Class.SERVER_ERROR,
+    ClientOutcome.TRUNCATED: Class.TRUNCATED,
+    ClientOutcome.CONTRACT: Class.CONTRACT,
+    ClientOutcome.NOT_SENT: Class.NOT_SENT,
+    ClientOutcome.CLIENT_ABORT: Class.CLIENT_ABORT,
+}
+
+# not in class 42, and still a version writing for another schema: a column it does not know must not be
+# null, or a plan that was prepared before the schema moved
+ALSO_SCHEMA = frozenset({"23502", "0A000"})
+
+
+def classify(joined: Joined, parcels: frozenset[int] | None) -> Class:
+    """The user's side decides; the other ledgers can only take an "ok" away."""
+    if joined.end is None:
+        return Class.OPEN
+    if joined.end.outcome is not ClientOutcome.OK:
+        return FAILURES[joined.end.outcome]
+    if joined.offer.is_write:
+        lost_or_twice = _write(joined, joined.end.ack, parcels)
+        if lost_or_twice is not None:
+            return lost_or_twice
+    if joined.attempts is None:
+        return Class.GOOD
+    if not joined.attempts:
+        return Class.BYPASSED
+    return Class.MASKED if _masked(joined) else Class.GOOD
+
+
+def is_drop(cls: Class, *, is_write: bool, strict: bool) -> bool:
+    """A masked write may have happened twice, so it counts; a masked read only in strict mode."""
+    if cls is Class.MASKED:
+        return is_write or strict
+    return cls in DROPPED
+
+
+DROPPED = frozenset(FAILURES.values()) - {Class.NOT_SENT, Class.CLIENT_ABORT} | {
+    Class.LOST_WRITE,
+    Class.DUPLICATE,
+}
+
+
+def made_by(joined: Joined, cls: Class) -> MadeBy | None:
+    """Who wrote a 5xx: only the proxy names a reason, and it also stands in its own ledger."""
+    if cls is not Class.SERVER_ERROR or joined.end is None:
+        return None
+    if joined.end.reason is not None or joined.rejects:
+        return MadeBy.PROXY
+    last = joined.attempts[-1].end if joined.attempts else None
+    if last is not None and last.result is not AttemptResult.OK and joined.end.replica is None:
+        return MadeBy.PROXY
+    return MadeBy.APP
+
+
+def schema_error(joined: Joined) -> SqlError | None:
+    """The database error behind a 5xx, if it says that code and schema do not fit."""
+    error = joined.sql_error or _told_to_client(joined)
+    if error is None or not (error.code.startswith("42") or error.code in ALSO_SCHEMA):
+        return None
+    return error
+
+
+def _told_to_client(joined: Joined) -> SqlError | None:
+    if joined.end is None or joined.end.error is None:
+        return None
+    code, _, message = joined.end.error.partition(" ")
+    return SqlError(code=code, message=message)
+
+
+def _write(joined: Joined, ack: int | None, parcels: frozenset[int] | None) -> Class | None:
+    if ack is not None and parcels is not None and ack not in parcels:
+        return Class.LOST_WRITE
+    if joined.executions is None:
+        return None
+    if not joined.executions:
+        # with no attempt either it did not come by the proxy: that is for BYPASSED to say
+        return Class.LOST_WRITE if joined.attempts else None
+    return Class.DUPLICATE if len(joined.executions) > 1 else None
+
+
+def _masked(joined: Joined) -> bool:
+    """More than one attempt reached a replica, or was answered: the client's own library may retry too."""
+    if joined.rejects or len(joined.visits) > 1:
+        return True
+    attempts = joined.attempts or ()
+    return any(attempt.may_have_sent for attempt in attempts[:-1])

@@ -1,0 +1,126 @@
+"""A dropped request with all that is known of it: when, where, in which step, and what the others saw."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lab.proof.classes import made_by
+from lab.proof.join import Joined
+from lab.proof.records import AppLog, AttemptResult, ClientEnd, RunFacts, Visit
+from lab.proof.result import AppSaw, Class, Drop, Loss
+from lab.proof.steps import step_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """What is known of the replicas: who has a log, who is gone, and who was which version."""
+
+    logged: frozenset[str]
+    gone: frozenset[str]
+    versions: Mapping[str, str]
+
+
+def fleet_of(facts: RunFacts, apps: tuple[AppLog, ...]) -> Fleet:
+    told = {log.replica: log.version for log in apps if log.version is not None}
+    return Fleet(
+        logged=frozenset(log.replica for log in apps),
+        gone=frozenset(
+            {log.replica for log in apps if log.exited}
+            | {swap.replica for swap in facts.swaps if swap.exit_code is not None}
+            | {death.replica for death in facts.deaths}
+        ),
+        versions={swap.replica: swap.version for swap in facts.swaps} | told,
+    )
+
+
+def drop_of(joined: Joined, end: ClientEnd, cls: Class, facts: RunFacts, fleet: Fleet) -> Drop:
+    replica = replica_of(joined)
+    return Drop(
+        id=joined.id,
+        cls=cls,
+        cohort=joined.offer.cohort,
+        method=joined.offer.method,
+        path=joined.offer.path,
+        when_s=round((end.t - facts.started_ns) / 1e9, 3),
+        replica=replica,
+        version=version_of(joined, fleet),
+        step=step_at(facts, end.t, replica),
+        detail="; ".join(_details(joined, end, cls)),
+        app_saw=app_saw(joined, fleet),
+        made_by=made_by(joined, cls),
+        status=end.status,
+        executions=None if joined.executions is None else len(joined.executions),
+    )
+
+
+def losses(facts: RunFacts, drops: Iterable[Drop], fleet: Fleet) -> tuple[Loss, ...]:
+    on: dict[str | None, Counter[Class]] = {}
+    for drop in drops:
+        on.setdefault(drop.replica, Counter())[drop.cls] += 1
+    return tuple(
+        Loss(
+            replica=death.replica,
+            version=fleet.versions.get(death.replica),
+            when_s=round((death.t_ns - facts.started_ns) / 1e9, 3),
+            exit_code=death.exit_code,
+            oom=death.oom,
+            expected=death.expected,
+            dropped_by_class=dict(sorted(on.get(death.replica, Counter()).items())),
+        )
+        for death in facts.deaths
+    )
+
+
+def replica_of(joined: Joined) -> str | None:
+    if joined.end is not None and joined.end.replica is not None:
+        return joined.end.replica
+    return joined.attempts[-1].replica if joined.attempts else None
+
+
+def version_of(joined: Joined, fleet: Fleet) -> str | None:
+    if joined.end is not None and joined.end.version is not None:
+        return joined.end.version
+    return fleet.versions.get(replica_of(joined) or "")
+
+
+def app_saw(joined: Joined, fleet: Fleet) -> AppSaw:
+    if any(visit.ended is not None for visit in joined.visits):
+        return AppSaw.ANSWERED
+    if joined.visits:
+        return AppSaw.UNANSWERED
+    asked = {attempt.replica for attempt in joined.attempts or ()}
+    return AppSaw.NOT_BEGUN if asked <= fleet.logged else AppSaw.NO_LOG
+
+
+def left_unanswered(joined: Joined, fleet: Fleet) -> bool:
+    """The app began it and can no longer answer it: a replica that still runs may yet do so."""
+    answered = any(visit.ended is not None for visit in joined.visits)
+    return not answered and any(_gone(visit, fleet) for visit in joined.visits)
+
+
+def _gone(visit: Visit, fleet: Fleet) -> bool:
+    return visit.replica in fleet.gone
+
+
+def _details(joined: Joined, end: ClientEnd, cls: Class) -> Iterator[str]:
+    if cls is Class.LOST_WRITE:
+        yield from _lost(joined, end)
+    elif cls is Class.DUPLICATE:
+        where = ", ".join(f"{row.replica} attempt {row.attempt}" for row in joined.executions or ())
+        yield f"executed {len(joined.executions or ())} times: {where}"
+    elif cls is Class.MASKED:
+        yield f"sent again before it was answered: {len(joined.attempts or ())} attempts"
+    else:
+        told = end.error or end.detail or end.reason
+        if told:
+            yield told
+    for attempt in joined.attempts or ():
+        if attempt.end is not None and attempt.end.result is not AttemptResult.OK:
+            yield f"proxy: {attempt.end.result} ({attempt.replica})"
+
+
+def _lost(joined: Joined, end: ClientEnd) -> Iterator[str]:
+    if joined.executions == ():
+        yield "acknowledged, and no replica executed it"
+    else:
+        yield f"acknowledged as parcel {end.ack}, which the database does not hold at the end"

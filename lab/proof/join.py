@@ -1,0 +1,84 @@
+"""Puts side by side what each ledger says of one request."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lab.proof.records import (
+    AppLog,
+    Attempt,
+    ClientEnd,
+    ClientLedger,
+    Execution,
+    Offer,
+    ProxyLedger,
+    Reject,
+    SqlError,
+    Visit,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """`attempts` None: no proxy ledger; `executions` None: the database was not read."""
+
+    id: str
+    offer: Offer
+    end: ClientEnd | None
+    attempts: tuple[Attempt, ...] | None
+    rejects: tuple[Reject, ...]
+    visits: tuple[Visit, ...]
+    executions: tuple[Execution, ...] | None
+    sql_error: SqlError | None
+
+
+def join(
+    client: ClientLedger,
+    proxy: ProxyLedger | None,
+    apps: Iterable[AppLog],
+    executions: Iterable[Execution] | None,
+) -> Iterator[Joined]:
+    logs = tuple(apps)
+    visits = _merged(tuple(log.visits for log in logs))
+    errors = {request: error for log in logs for request, error in log.errors.items()}
+    executed = None if executions is None else _by_request(executions)
+    attempts = None if proxy is None else proxy.attempts
+    rejects = {} if proxy is None else proxy.rejects
+    for request, offer in _requests(client):
+        yield Joined(
+            id=request,
+            offer=offer,
+            end=client.ends.get(request),
+            attempts=None if attempts is None else attempts.get(request, ()),
+            rejects=rejects.get(request, ()),
+            visits=visits.get(request, ()),
+            executions=None if executed is None else executed.get(request, ()),
+            sql_error=errors.get(request),
+        )
+
+
+def orphans(client: ClientLedger) -> int:
+    return sum(1 for request in client.ends if request not in client.offers)
+
+
+def _requests(client: ClientLedger) -> Iterator[tuple[str, Offer]]:
+    """All that was offered, and what has an end only: its failure would otherwise be lost with its offer."""
+    yield from client.offers.items()
+    for request, end in client.ends.items():
+        if request not in client.offers:
+            yield request, Offer(cohort="?", method="?", path="?", due=end.t, t=end.t)
+
+
+def _merged(logs: tuple[Mapping[str, tuple[Visit, ...]], ...]) -> dict[str, tuple[Visit, ...]]:
+    merged: dict[str, tuple[Visit, ...]] = {}
+    for log in logs:
+        for request, visits in log.items():
+            known = merged.get(request)
+            merged[request] = visits if known is None else known + visits
+    return merged
+
+
+def _by_request(executions: Iterable[Execution]) -> dict[str, tuple[Execution, ...]]:
+    found: dict[str, tuple[Execution, ...]] = {}
+    for execution in executions:
+        found[execution.request_id] = (*found.get(execution.request_id, ()), execution)
+    return found

@@ -1,0 +1,45 @@
+"""What a reader should know and what alone decides nothing."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from lab.proof.records import ClientLedger, RunFacts
+from lab.proof.result import Class, Drop
+
+LAG_P99_MS = 50.0
+
+
+def notes(
+    facts: RunFacts,
+    client: ClientLedger | None,
+    counts: Mapping[Class, int],
+    drops: tuple[Drop, ...],
+    unlogged: Iterable[str],
+) -> tuple[str, ...]:
+    return (*_marks(facts), *_requests(counts, drops), *_ledgers(client, sorted(unlogged)))
+
+
+def _marks(facts: RunFacts) -> Iterator[str]:
+    if facts.marks:
+        yield f"run with {', '.join(facts.marks)}"
+
+
+def _requests(counts: Mapping[Class, int], drops: tuple[Drop, ...]) -> Iterator[str]:
+    told = counts.get(Class.MASKED, 0) - sum(1 for drop in drops if drop.cls is Class.MASKED)
+    if told:
+        yield f"reads answered only because they were sent again (masked, not counted as dropped): {told}"
+    if aborts := counts.get(Class.CLIENT_ABORT, 0):
+        yield f"requests given up by the load itself, not counted: {aborts}"
+    failed = [drop for drop in drops if drop.cls not in {Class.LOST_WRITE, Class.DUPLICATE, Class.MASKED}]
+    if happened := sum(1 for drop in failed if drop.executions):
+        yield f"failed writes that were executed all the same, which their sender cannot know: {happened}"
+
+
+def _ledgers(client: ClientLedger | None, unlogged: list[str]) -> Iterator[str]:
+    if client is None:
+        return
+    if client.footer is not None and client.footer.lag_p99_ms > LAG_P99_MS:
+        yield f"the load ran late: 1 in 100 requests was sent {client.footer.lag_p99_ms:.0f} ms after it was due"
+    if client.reading.skipped:
+        yield f"lines of the client's ledger that could not be read: {client.reading.skipped}"
+    if unlogged:
+        yield f"no log of {', '.join(unlogged)}: what they saw is not known"

@@ -1,0 +1,192 @@
+"""The client's and the proxy's ledger, from lines to records. A request with no end stays open."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from lab.proof.records import (
+    Attempt,
+    AttemptEnd,
+    AttemptResult,
+    ClientEnd,
+    ClientFooter,
+    ClientLedger,
+    ClientOutcome,
+    Header,
+    Offer,
+    ProxyLedger,
+    Reject,
+)
+from lab.proof.rows import Row, Rows, Unusable, header, number, some_number, some_text, text
+
+
+def read_client(lines: Iterable[bytes]) -> ClientLedger:
+    rows = Rows(lines)
+    reading = _Client(rows)
+    for row in rows:
+        try:
+            reading.take(row)
+        except Unusable:
+            rows.skipped += 1
+    return ClientLedger(
+        header=reading.header,
+        offers=reading.offers,
+        ends=reading.ends,
+        footer=reading.footer,
+        reading=rows.reading(),
+    )
+
+
+def read_proxy(lines: Iterable[bytes]) -> ProxyLedger:
+    rows = Rows(lines)
+    reading = _Proxy(rows)
+    for row in rows:
+        try:
+            reading.take(row)
+        except Unusable:
+            rows.skipped += 1
+    return ProxyLedger(
+        header=reading.header,
+        attempts=reading.attempts(),
+        rejects={request: tuple(found) for request, found in reading.rejects.items()},
+        begins=reading.begins,
+        footer_attempts=reading.footer_attempts,
+        reading=rows.reading(),
+    )
+
+
+class _Client:
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.header: Header | None = None
+        self.offers: dict[str, Offer] = {}
+        self.ends: dict[str, ClientEnd] = {}
+        self.footer: ClientFooter | None = None
+
+    def take(self, row: Row) -> None:
+        kind = row["e"]
+        if kind == "offer":
+            self._offer(text(row, "id"), row)
+        elif kind == "end":
+            self._end(text(row, "id"), row)
+        elif kind == "header":
+            self.header = header(row)
+        elif kind == "footer":
+            self.footer = _client_footer(row)
+
+    def _offer(self, request: str, row: Row) -> None:
+        offer = Offer(
+            cohort=text(row, "cohort"),
+            method=text(row, "method"),
+            path=text(row, "path"),
+            due=number(row, "due"),
+            t=number(row, "t"),
+        )
+        known = self.offers.setdefault(request, offer)
+        if known is not offer:
+            self._again(same=known == offer)
+
+    def _end(self, request: str, row: Row) -> None:
+        end = ClientEnd(
+            t=number(row, "t"),
+            outcome=ClientOutcome(row["outcome"]),
+            status=some_number(row, "status"),
+            version=some_text(row, "version"),
+            replica=some_text(row, "replica"),
+            reason=some_text(row, "reason"),
+            error=some_text(row, "error"),
+            detail=some_text(row, "detail"),
+            ack=some_number(row, "ack"),
+        )
+        known = self.ends.setdefault(request, end)
+        if known is end:
+            return
+        self._again(same=known == end)
+        if known.outcome is ClientOutcome.OK:  # of two stories, the one that is a drop must not be lost
+            self.ends[request] = end
+
+    def _again(self, *, same: bool) -> None:
+        if same:
+            self.rows.duplicates += 1
+        else:
+            self.rows.conflicts += 1
+
+
+def _client_footer(row: Row) -> ClientFooter:
+    return ClientFooter(
+        t=number(row, "t"),
+        offered=number(row, "offered"),
+        not_sent=number(row, "not_sent"),
+        lag_p99_ms=float(row["lag_p99_ms"]),
+        complete=row["complete"] is True,
+    )
+
+
+class _Proxy:
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.header: Header | None = None
+        self.pending: dict[tuple[str, int], Attempt] = {}
+        self.closed: dict[str, list[Attempt]] = {}
+        self.rejects: dict[str, list[Reject]] = {}
+        self.begins = 0
+        self.footer_attempts: int | None = None
+        self.events = {"begin": self._begin, "end": self._end, "reject": self._reject}
+
+    def take(self, row: Row) -> None:
+        kind = row["e"]
+        if kind == "footer":
+            self.footer_attempts = number(row, "attempts")
+        elif kind == "header":
+            self.header = header(row)
+        elif kind in self.events:
+            self.events[kind](text(row, "id"), row)
+            self.footer_attempts = None  # the proxy came back and went on: that footer was not the last word
+
+    def attempts(self) -> dict[str, tuple[Attempt, ...]]:
+        for (request, _), attempt in self.pending.items():
+            self.closed.setdefault(request, []).append(attempt)
+        return {
+            request: tuple(found) if len(found) == 1 else tuple(sorted(found, key=_begun))
+            for request, found in self.closed.items()
+        }
+
+    def _begin(self, request: str, row: Row) -> None:
+        attempt = Attempt(number=number(row, "attempt"), replica=text(row, "replica"), begun=number(row, "t"), end=None)
+        key = (request, attempt.number)
+        other = self.pending.get(key)
+        if other == attempt or any(_same_begin(known, attempt) for known in self.closed.get(request, ())):
+            self.rows.duplicates += 1
+            return
+        self.begins += 1
+        if other is not None:  # the same id sent twice by the client: two attempts, not one
+            self.closed.setdefault(request, []).append(other)
+        self.pending[key] = attempt
+
+    def _end(self, request: str, row: Row) -> None:
+        end = AttemptEnd(
+            t=number(row, "t"),
+            result=AttemptResult(row["result"]),
+            status=some_number(row, "status"),
+            bytes_up=some_number(row, "bytes_up"),
+        )
+        attempt = self.pending.pop((request, number(row, "attempt")), None)
+        if attempt is None:
+            self.rows.duplicates += 1
+            return
+        self.closed.setdefault(request, []).append(replace(attempt, end=end))
+
+    def _reject(self, request: str, row: Row) -> None:
+        reject = Reject(reason=text(row, "reason"), status=number(row, "status"), t=number(row, "t"))
+        known = self.rejects.setdefault(request, [])
+        if reject in known:
+            self.rows.duplicates += 1
+        else:
+            known.append(reject)
+
+
+def _begun(attempt: Attempt) -> int:
+    return attempt.begun
+
+
+def _same_begin(known: Attempt, attempt: Attempt) -> bool:
+    return known.number == attempt.number and known.begun == attempt.begun

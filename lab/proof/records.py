@@ -1,0 +1,264 @@
+"""What the proof is given: the three ledgers as records, and what the controller knows of the run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class ClientOutcome(StrEnum):
+    OK = "ok"
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    SERVER_ERROR = "server_error"
+    TRUNCATED = "truncated"
+    CONTRACT = "contract"
+    NOT_SENT = "not_sent"
+    CLIENT_ABORT = "client_abort"
+
+
+class AttemptResult(StrEnum):
+    OK = "ok"
+    CONNECT_FAILED = "connect_failed"
+    CLOSED_BEFORE_RESPONSE = "closed_before_response"
+    TRUNCATED = "truncated"
+    TIMEOUT = "timeout"
+    CLIENT_GONE = "client_gone"
+    ABORTED_AT_DRAIN = "aborted_at_drain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a ledger was read: what could not be used, and whether it stops in the middle of a line."""
+
+    skipped: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    schema: str
+    run: str
+    t: int
+
+
+# -- the client's ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    cohort: str
+    method: str
+    path: str
+    due: int
+    t: int
+
+    @property
+    def is_write(self) -> bool:
+        return self.method in WRITES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientEnd:
+    t: int
+    outcome: ClientOutcome
+    status: int | None
+    version: str | None
+    replica: str | None
+    reason: str | None
+    error: str | None
+    detail: str | None
+    ack: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFooter:
+    t: int
+    offered: int
+    not_sent: int
+    lag_p99_ms: float
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientLedger:
+    header: Header | None
+    offers: Mapping[str, Offer]
+    ends: Mapping[str, ClientEnd]
+    footer: ClientFooter | None
+    reading: Reading
+
+
+# -- the proxy's ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnd:
+    t: int
+    result: AttemptResult
+    status: int | None
+    bytes_up: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    number: int
+    replica: str
+    begun: int
+    end: AttemptEnd | None
+
+    @property
+    def may_have_sent(self) -> bool:
+        if self.end is None:
+            return True
+        if self.end.bytes_up is None:
+            return self.end.result is not AttemptResult.CONNECT_FAILED
+        return self.end.bytes_up > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    reason: str
+    status: int
+    t: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyLedger:
+    header: Header | None
+    attempts: Mapping[str, tuple[Attempt, ...]]
+    rejects: Mapping[str, tuple[Reject, ...]]
+    begins: int
+    footer_attempts: int | None
+    reading: Reading
+
+
+# -- the app's log, one a replica
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A request as one replica saw it: begun, and answered if `ended` is set."""
+
+    replica: str
+    attempt: int
+    begun: int
+    ended: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlError:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppLog:
+    replica: str
+    version: str | None
+    visits: Mapping[str, tuple[Visit, ...]]
+    errors: Mapping[str, SqlError]
+    exited: bool
+    foreign: int
+    reading: Reading
+
+
+# -- what the controller knows
+
+
+class Command(StrEnum):
+    ROLL = "roll"
+    ROLLBACK = "rollback"
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    ROLLED_BACK = "rolled-back"
+    FAILED = "failed"
+    PAUSED = "paused"
+    PAUSED_ENVIRONMENT = "paused-environment"
+    INTERRUPTED = "interrupted"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why the rollout did not reach its goal, in the shape of every failure of the lab."""
+
+    what: str
+    where: str = ""
+    log: tuple[str, ...] = ()
+    fix: str = ""
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    name: str
+    start_ns: int
+    end_ns: int
+    replica: str | None = None
+    wave: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """The end of one replica's service, and how exposed its requests were to it."""
+
+    replica: str
+    version: str
+    in_flight_at_retire: int | None = None
+    in_flight_at_stop: int | None = None
+    exit_code: int | None = None
+    oom: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    replica: str
+    t_ns: int
+    exit_code: int | None = None
+    oom: bool = False
+    expected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One row of the database's append-only table: a write that a replica began to execute."""
+
+    request_id: str
+    attempt: int
+    operation: str
+    replica: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """`executions` or `parcels` None: the database was not read, so no write is proved by it."""
+
+    run: str
+    project: str
+    command: Command
+    from_version: str
+    to_version: str
+    started_ns: int
+    ended_ns: int
+    rollout: Outcome
+    reason: str = ""
+    failure: Failure | None = None
+    schema_before: str | None = None
+    schema_after: str | None = None
+    schema_mode: str = "auto"
+    marks: tuple[str, ...] = ()
+    min_requests: int = 500
+    slow_objective_ms: float | None = None
+    steps: tuple[Step, ...] = ()
+    swaps: tuple[Swap, ...] = ()
+    deaths: tuple[Death, ...] = ()
+    executions: tuple[Execution, ...] | None = None
+    parcels: frozenset[int] | None = None

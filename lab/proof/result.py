@@ -1,0 +1,170 @@
+"""What the proof says: the verdict and its parts. The values of the enums are the words used in JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.proof.records import Command, Failure, Outcome, Swap
+
+
+class Class(StrEnum):
+    """What became of one request. Each has exactly one class."""
+
+    GOOD = "good"
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    SERVER_ERROR = "server_error"
+    TRUNCATED = "truncated"
+    CONTRACT = "contract"
+    LOST_WRITE = "lost_write"
+    DUPLICATE = "duplicate"
+    MASKED = "masked"
+    NOT_SENT = "not_sent"
+    CLIENT_ABORT = "client_abort"
+    OPEN = "open"
+    BYPASSED = "bypassed"
+
+
+CODES: Mapping[Class, str] = {
+    Class.REFUSED: "D1",
+    Class.RESET: "D2",
+    Class.TIMEOUT: "D3",
+    Class.SERVER_ERROR: "D4",
+    Class.TRUNCATED: "D5",
+    Class.CONTRACT: "D6",
+    Class.LOST_WRITE: "D7",
+    Class.DUPLICATE: "D8",
+    Class.MASKED: "D9",
+}
+
+
+class MadeBy(StrEnum):
+    PROXY = "proxy"
+    APP = "app"
+
+
+class AppSaw(StrEnum):
+    NOT_BEGUN = "not begun"
+    UNANSWERED = "begun, unanswered"
+    ANSWERED = "answered"
+    NO_LOG = "no log"
+
+
+class VerdictOutcome(StrEnum):
+    PASS = "pass"  # noqa: S105  the word of a verdict
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_MEASURED = "not-measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """One dropped request. `when_s` counts from the start of the roll and is negative in the baseline."""
+
+    id: str
+    cls: Class
+    cohort: str
+    method: str
+    path: str
+    when_s: float
+    replica: str | None
+    version: str | None
+    step: str | None
+    detail: str
+    app_saw: AppSaw
+    made_by: MadeBy | None = None
+    status: int | None = None
+    executions: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakage:
+    """A version that does not work with a schema phase, as the database said it."""
+
+    version: str
+    phase: str
+    code: str
+    message: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """A container that died, and what was dropped on it."""
+
+    replica: str
+    version: str | None
+    when_s: float
+    exit_code: int | None
+    oom: bool
+    expected: bool
+    dropped_by_class: Mapping[Class, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why there is no clean pass, and what to do about it."""
+
+    id: str
+    message: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """From the due time, of requests that got a correct answer; without the cohorts that are slow on purpose."""
+
+    p50_ms: float | None
+    p99_ms: float | None
+    samples: int
+    excluded_cohorts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEcho:
+    run: str
+    project: str
+    command: Command
+    from_version: str
+    to_version: str
+    rollout: Outcome
+    duration_s: float
+    reason: str
+    failure: Failure | None
+    schema_before: str | None
+    schema_after: str | None
+    schema_mode: str
+    marks: tuple[str, ...]
+    min_requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`judged` = `answered_ok` + `dropped`: the requests this verdict speaks of.
+
+    `masked` counts what only a retry saved: writes among them are dropped, reads are only told.
+    """
+
+    outcome: VerdictOutcome
+    exit_code: int
+    run: RunEcho
+    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]
+    offered: int
+    judged: int
+    answered_ok: int
+    dropped: int
+    dropped_by_class: Mapping[Class, int]
+    masked: int
+    open: int
+    not_sent: int
+    client_aborts: int
+    begun_unanswered: int
+    slow: int
+    latency: Latency
+    versions: Mapping[str, int]
+    drops: tuple[Drop, ...]
+    schema_breakages: tuple[Breakage, ...]
+    deaths: tuple[Loss, ...]
+    exposure: tuple[Swap, ...]

@@ -1,0 +1,42 @@
+"""Which step of the controller, and which schema phase, an instant belongs to."""
+
+from lab.proof.records import RunFacts, Step
+
+# a cut connection is noticed a moment after the stop that cut it was reported as over
+AFTERMATH_NS = 500_000_000
+
+SCHEMA_STEPS = frozenset({"expand", "backfill", "contract"})
+
+
+def step_at(facts: RunFacts, t: int, replica: str | None) -> str | None:
+    """The step on that replica; else the fleet-wide one; outside the roll, that it was outside."""
+    own = [step for step in facts.steps if replica is not None and step.replica == replica]
+    fleet = [step for step in facts.steps if step.replica is None]
+    step = _latest(own, t, after_ns=0) or _latest(own, t, after_ns=AFTERMATH_NS) or _latest(fleet, t, after_ns=0)
+    if step is not None:
+        return step.name
+    if t < facts.started_ns:
+        return "before the roll"
+    if t > facts.ended_ns:
+        return "after the roll"
+    nearest = min(fleet or facts.steps, key=lambda step: _distance(step, t), default=None)
+    return None if nearest is None else nearest.name
+
+
+def phase_at(facts: RunFacts, t: int) -> str:
+    before, after = facts.schema_before or "unknown", facts.schema_after or "unknown"
+    steps = [step for step in facts.steps if step.name in SCHEMA_STEPS]
+    if before == after or not steps or t > max(step.end_ns for step in steps):
+        return after
+    if t < min(step.start_ns for step in steps):
+        return before
+    return f"{before} -> {after}"
+
+
+def _latest(steps: list[Step], t: int, *, after_ns: int) -> Step | None:
+    going_on = [step for step in steps if step.start_ns <= t <= step.end_ns + after_ns]
+    return max(going_on, key=lambda step: step.start_ns, default=None)
+
+
+def _distance(step: Step, t: int) -> int:
+    return max(step.start_ns - t, t - step.end_ns, 0)

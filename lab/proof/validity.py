@@ -1,0 +1,131 @@
+"""What keeps a run without a verdict: no data, or data with a gap, never passes."""
+
+from collections.abc import Iterator, Mapping
+
+from lab.proof.join import orphans
+from lab.proof.records import ClientLedger, Header, ProxyLedger, RunFacts
+from lab.proof.result import Class, Reason
+
+CLIENT_SCHEMA = "lab.client-ledger/1"
+PROXY_SCHEMA = "lab.proxy-ledger/1"
+
+
+def doubts(
+    facts: RunFacts, client: ClientLedger, proxy: ProxyLedger | None, counts: Mapping[Class, int], judged: int
+) -> tuple[Reason, ...]:
+    return (
+        *_client(facts, client),
+        *_proxy(facts, proxy),
+        *_requests(counts),
+        *_writes(facts, client),
+        *_too_few(facts, judged),
+    )
+
+
+def _client(facts: RunFacts, client: ClientLedger) -> Iterator[Reason]:
+    yield from _header("client", client.header, CLIENT_SCHEMA, facts.run)
+    footer = client.footer
+    if footer is None:
+        yield Reason(
+            id="load-died",
+            message="the client's ledger ends without its footer: the load did not end as planned",
+            fix="lab logs load",
+        )
+    elif not footer.complete:
+        yield Reason(
+            id="load-cut-short",
+            message="the load says itself that it did not finish what it offered",
+            fix="lab logs load",
+        )
+    lost = orphans(client) + max(0, (footer.offered if footer else 0) - len(client.offers))
+    if lost or client.reading.conflicts:
+        yield Reason(
+            id="client-ledger-gap",
+            message=f"lines of the client's ledger are lost or contradict each other ({lost + client.reading.conflicts})",
+            fix="is the disk full? then run it again",
+        )
+
+
+def _proxy(facts: RunFacts, proxy: ProxyLedger | None) -> Iterator[Reason]:
+    if proxy is None:
+        yield Reason(
+            id="proxy-ledger-missing",
+            message="there is no ledger of the proxy, so retries and detours are not seen",
+            fix="lab logs proxy",
+        )
+        return
+    yield from _header("proxy", proxy.header, PROXY_SCHEMA, facts.run)
+    if proxy.footer_attempts is None:
+        yield Reason(
+            id="proxy-ledger-cut",
+            message="the proxy's ledger ends without its footer",
+            fix="lab logs proxy",
+        )
+    elif proxy.footer_attempts > proxy.begins:
+        yield Reason(
+            id="proxy-ledger-gap",
+            message=f"the proxy's ledger lost attempts ({proxy.footer_attempts - proxy.begins} of {proxy.footer_attempts})",
+            fix="is the disk full? then run it again",
+        )
+
+
+def _header(whose: str, header: Header | None, schema: str, run: str) -> Iterator[Reason]:
+    if header is None:
+        yield Reason(
+            id=f"{whose}-ledger-headless",
+            message=f"the {whose}'s ledger has no header: its first lines are lost",
+            fix="run it again",
+        )
+    elif header.run != run:
+        yield Reason(
+            id=f"{whose}-ledger-foreign",
+            message=f"the {whose}'s ledger is of run {header.run}, not of {run}",
+            fix="run it again",
+        )
+    elif header.schema != schema:
+        yield Reason(
+            id=f"{whose}-ledger-version",
+            message=f"the {whose}'s ledger is written as {header.schema}; this lab reads {schema}",
+            fix="build the images anew from this checkout",
+        )
+
+
+def _requests(counts: Mapping[Class, int]) -> Iterator[Reason]:
+    if not_sent := counts.get(Class.NOT_SENT, 0):
+        yield Reason(
+            id="not-sent",
+            message=f"the load could not send all it had offered ({not_sent} not sent)",
+            fix="offer less: --rate",
+        )
+    if still_open := counts.get(Class.OPEN, 0):
+        yield Reason(
+            id="open-requests",
+            message=f"requests were offered and never ended in the client's ledger ({still_open} open)",
+            fix="lab logs load",
+        )
+    if bypassed := counts.get(Class.BYPASSED, 0):
+        yield Reason(
+            id="bypassed",
+            message=f"requests were answered that the proxy does not know of ({bypassed}): they went around it,"
+            " or its ledger lost lines",
+            fix="point the load at the proxy",
+        )
+
+
+def _writes(facts: RunFacts, client: ClientLedger) -> Iterator[Reason]:
+    read = facts.executions is not None and facts.parcels is not None
+    if not read and any(offer.is_write for offer in client.offers.values()):
+        yield Reason(
+            id="writes-unchecked",
+            message="the database was not read at the end, so no acknowledged write is proved",
+            fix="lab logs db",
+        )
+
+
+def _too_few(facts: RunFacts, judged: int) -> Iterator[Reason]:
+    if judged < facts.min_requests:
+        yield Reason(
+            id="too-few-requests",
+            message=f"too few requests to tell: {judged} of the {facts.min_requests} wanted",
+            fix="offer more: --rate",
+        )

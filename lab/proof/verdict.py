@@ -1,0 +1,135 @@
+"""From ledgers and facts to the verdict: every request gets its class, and every drop its story."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lab.proof.breakages import breakages
+from lab.proof.classes import classify, is_drop
+from lab.proof.drops import Fleet, drop_of, fleet_of, left_unanswered, losses
+from lab.proof.exit_codes import exit_code
+from lab.proof.join import Joined, join
+from lab.proof.latency import summarize
+from lab.proof.notes import notes
+from lab.proof.records import AppLog, ClientEnd, ClientLedger, ClientOutcome, ProxyLedger, RunFacts
+from lab.proof.result import Class, Drop, Reason, RunEcho, Verdict, VerdictOutcome
+from lab.proof.validity import doubts
+
+SLOW_ON_PURPOSE = frozenset({"slow"})
+
+
+def judge(
+    facts: RunFacts,
+    client: ClientLedger | None,
+    proxy: ProxyLedger | None,
+    apps: Iterable[AppLog],
+    *,
+    strict: bool = False,
+    slow_cohorts: frozenset[str] = SLOW_ON_PURPOSE,
+) -> Verdict:
+    """No client ledger means no load: the verdict then reads "not measured"."""
+    logs = tuple(apps)
+    count = _Count(facts, fleet_of(facts, logs), strict=strict, slow_cohorts=slow_cohorts)
+    if client is not None:
+        for joined in join(client, proxy, logs, facts.executions):
+            count.take(joined)
+    drops = tuple(sorted(count.drops, key=lambda drop: drop.when_s))
+    judged = count.answered_ok + len(drops)
+    reasons = () if client is None else doubts(facts, client, proxy, count.classes, judged)
+    outcome = _outcome(client, drops, reasons)
+    return Verdict(
+        outcome=outcome,
+        exit_code=exit_code(facts.rollout, outcome),
+        run=_echo(facts),
+        reasons=reasons,
+        notes=notes(facts, client, count.classes, drops, count.asked - count.fleet.logged),
+        offered=count.classes.total(),
+        judged=judged,
+        answered_ok=count.answered_ok,
+        dropped=len(drops),
+        dropped_by_class=dict(sorted(Counter(drop.cls for drop in drops).items())),
+        masked=count.classes[Class.MASKED],
+        open=count.classes[Class.OPEN],
+        not_sent=count.classes[Class.NOT_SENT],
+        client_aborts=count.classes[Class.CLIENT_ABORT],
+        begun_unanswered=count.begun_unanswered,
+        slow=count.slow,
+        latency=summarize(count.latencies, slow_cohorts),
+        versions=dict(sorted(count.versions.items())),
+        drops=drops,
+        schema_breakages=breakages(facts, count.fleet, count.failed),
+        deaths=losses(facts, drops, count.fleet),
+        exposure=facts.swaps,
+    )
+
+
+def _outcome(client: ClientLedger | None, drops: tuple[Drop, ...], reasons: tuple[Reason, ...]) -> VerdictOutcome:
+    """A drop that was seen is a fact, whatever else is in doubt."""
+    if client is None:
+        return VerdictOutcome.NOT_MEASURED
+    if drops:
+        return VerdictOutcome.FAIL
+    return VerdictOutcome.INCONCLUSIVE if reasons else VerdictOutcome.PASS
+
+
+@dataclass(slots=True)
+class _Count:
+    facts: RunFacts
+    fleet: Fleet
+    strict: bool = field(kw_only=True)
+    slow_cohorts: frozenset[str] = field(kw_only=True)
+    classes: Counter[Class] = field(default_factory=Counter)
+    drops: list[Drop] = field(default_factory=list)
+    failed: list[Joined] = field(default_factory=list)
+    answered_ok: int = 0
+    begun_unanswered: int = 0
+    slow: int = 0
+    latencies: list[int] = field(default_factory=list)
+    versions: Counter[str] = field(default_factory=Counter)
+    asked: set[str] = field(default_factory=set)
+
+    def take(self, joined: Joined) -> None:
+        cls = classify(joined, self.facts.parcels)
+        self.classes[cls] += 1
+        self.asked.update(attempt.replica for attempt in joined.attempts or ())
+        if joined.end is None:
+            self.begun_unanswered += left_unanswered(joined, self.fleet)
+            return
+        ok = joined.end.outcome is ClientOutcome.OK
+        # a whole answer in the client's hands outweighs a last line that the dying replica did not write
+        if not ok:
+            self.begun_unanswered += left_unanswered(joined, self.fleet)
+        if joined.end.version is not None:
+            self.versions[joined.end.version] += 1
+        self._sort(joined, joined.end, cls, ok=ok)
+
+    def _sort(self, joined: Joined, end: ClientEnd, cls: Class, *, ok: bool) -> None:
+        if is_drop(cls, is_write=joined.offer.is_write, strict=self.strict):
+            self.drops.append(drop_of(joined, end, cls, self.facts, self.fleet))
+            self.failed.append(joined)
+        elif ok:
+            self.answered_ok += 1
+        if ok and joined.offer.cohort not in self.slow_cohorts:
+            latency = end.t - joined.offer.due
+            self.latencies.append(latency)
+            objective = self.facts.slow_objective_ms
+            self.slow += objective is not None and latency > objective * 1e6
+
+
+def _echo(facts: RunFacts) -> RunEcho:
+    return RunEcho(
+        run=facts.run,
+        project=facts.project,
+        command=facts.command,
+        from_version=facts.from_version,
+        to_version=facts.to_version,
+        rollout=facts.rollout,
+        duration_s=round((facts.ended_ns - facts.started_ns) / 1e9, 3),
+        reason=facts.reason,
+        failure=facts.failure,
+        schema_before=facts.schema_before,
+        schema_after=facts.schema_after,
+        schema_mode=facts.schema_mode,
+        marks=facts.marks,
+        min_requests=facts.min_requests,
+    )
