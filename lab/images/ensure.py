@@ -1,0 +1,78 @@
+"""All five images at once: nothing to do when they are there, as much side by side as two cores allow when not."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from lab.images import bases, parts
+from lab.images.bases import Kind
+from lab.images.parts import Part
+from lab.images.store import Progress, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """References for the manifest; every one is in the engine's store."""
+
+    python: str
+    postgres: str
+    proxy: str
+    app: str
+    load: str
+
+
+def silent(_: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+def ensure_all(progress: Progress = silent) -> Images:
+    """Return all five images, making those that are missing."""
+    store = Store.open()
+    return find_all(store) or _make_all(store, progress)
+
+
+def find_all(store: Store) -> Images | None:
+    """Return all five images if all are in the store."""
+    python = bases.find(store, Kind.PYTHON)
+    postgres = bases.find(store, Kind.POSTGRES)
+    if not (python and postgres):
+        return None
+    found = {part: parts.reference(store, part, python) for part in Part}
+    if not all(store.has(reference) for reference in found.values()):
+        return None
+    return _images(python, postgres, found)
+
+
+def ensure_base(kind: Kind, progress: Progress = silent) -> str:
+    """Return the reference of a base image that is in the engine's store from now on."""
+    return bases.ensure(Store.open(), kind, progress)
+
+
+def ensure_postgres_base() -> str:
+    """Return the reference of the PostgreSQL base image; tests start their databases from it."""
+    return ensure_base(Kind.POSTGRES)
+
+
+def _make_all(store: Store, progress: Progress) -> Images:
+    start = time.monotonic()
+
+    def base(kind: Kind) -> str:
+        reference = bases.ensure(store.another(), kind, progress)
+        progress(f"{kind}: {reference} ({time.monotonic() - start:.1f} s)")
+        return reference
+
+    def part(name: Part, python: str) -> str:
+        reference = parts.ensure(store.another(), name, python, progress)
+        progress(f"{name}: {reference} ({time.monotonic() - start:.1f} s)")
+        return reference
+
+    with ThreadPoolExecutor(len(Part) + 1) as pool:
+        postgres = pool.submit(base, Kind.POSTGRES)
+        python = base(Kind.PYTHON)
+        building = {name: pool.submit(part, name, python) for name in Part}
+        built = {name: future.result() for name, future in building.items()}
+        return _images(python, postgres.result(), built)
+
+
+def _images(python: str, postgres: str, built: dict[Part, str]) -> Images:
+    return Images(python=python, postgres=postgres, proxy=built[Part.PROXY], app=built[Part.APP], load=built[Part.LOAD])

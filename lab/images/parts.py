@@ -1,0 +1,70 @@
+"""Our own three images: what goes into them, and the tags that say so."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import lab
+from lab.images.context import digest, pack, package_files
+from lab.images.host import HostNetwork, this_host
+from lab.images.lock import locked
+from lab.images.store import Progress, Store
+
+
+class Part(StrEnum):
+    """The images that are built from this clone; the value stands in the tag."""
+
+    PROXY = "proxy"
+    APP = "app"
+    LOAD = "load"
+
+
+_PACKAGES = {Part.PROXY: "proxy", Part.APP: "sample_app", Part.LOAD: "loadtest"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The files an image is built from: those that make it what it is, by name."""
+
+    part: Part
+    files: dict[str, bytes]
+
+    def reference(self, base_fingerprint: str) -> str:
+        """Return the tag that says all that goes into the image; the network it was built in does not."""
+        return f"rollinglab-{self.part}:{digest(pack(self.files), base_fingerprint)}"
+
+    def context(self, network: HostNetwork) -> bytes:
+        return pack({**self.files, "authorities.pem": network.authorities})
+
+
+def clone() -> Path:
+    """Return the clone this code runs from."""
+    return Path(lab.__file__).parents[1]
+
+
+def source(part: Part, root: Path | None = None) -> Source:
+    package = _PACKAGES[part]
+    folder = (root or clone()) / package
+    files = package_files(folder, f"{package}/")
+    for name in ("Dockerfile", "requirements.txt"):
+        files[name] = files.pop(f"{package}/{name}")
+    return Source(part=part, files=files)
+
+
+def reference(store: Store, part: Part, python: str) -> str:
+    """Return the reference that the image of this clone has on that base image, whether it exists or not."""
+    return source(part).reference(store.fingerprint(python))
+
+
+def ensure(store: Store, part: Part, python: str, progress: Progress) -> str:
+    """Return the reference of the image, built now if no image of that content is in the store."""
+    wanted = source(part)
+    tag = wanted.reference(store.fingerprint(python))
+    if store.has(tag):
+        return tag
+    with locked(f"{part}-{tag[-12:]}", progress):
+        if not store.has(tag):
+            progress(f"{part}: building")
+            network = this_host()
+            store.build(wanted.context(network), tag, {**network.arguments, "BASE": python}, network.mode)
+    return tag
