@@ -1,0 +1,86 @@
+"""The proxy's connections to one replica: the idle ones, last used first, and a count of all that are open."""
+
+import asyncio
+from collections.abc import Callable
+
+from proxy.upstream import UpstreamConnection
+
+# Below the shortest keep-alive usual in app servers (2 to 5 s): the proxy closes first, never the replica.
+IDLE_SECONDS = 4.0
+CONNECT_SECONDS = 3.0
+
+
+class ConnectFailedError(Exception):
+    """No connection was made: nothing was sent, so another replica may be asked."""
+
+
+class Pool:
+    def __init__(self, address: str, on_empty: Callable[[], None]) -> None:
+        host, _, port = address.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._on_empty = on_empty
+        self._open: set[UpstreamConnection] = set()
+        self._idle: dict[UpstreamConnection, asyncio.TimerHandle] = {}
+        self._pooling = True
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def connections(self) -> int:
+        return len(self._open)
+
+    def take(self) -> UpstreamConnection | None:
+        while self._idle:
+            connection, timer = self._idle.popitem()
+            timer.cancel()
+            if connection.alive:
+                return connection
+        return None
+
+    async def connect(self, seconds: float = CONNECT_SECONDS) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds):
+                _, connection = await loop.create_connection(self._made, self._host, self._port)
+        except (OSError, TimeoutError) as error:
+            raise ConnectFailedError(str(error) or f"no connection within {seconds:g} s") from error
+        return connection
+
+    def put(self, connection: UpstreamConnection) -> None:
+        """Take a connection back after its exchange: kept if it can serve again and the replica may be asked again."""
+        if not (self._pooling and connection.reusable):
+            connection.abort()
+            return
+        connection.rest()
+        loop = asyncio.get_running_loop()
+        self._idle[connection] = loop.call_later(IDLE_SECONDS, connection.abort)
+
+    def close(self) -> None:
+        """Close what is idle now, and from now on each connection when its exchange is over."""
+        self._pooling = False
+        for connection in list(self._idle):
+            connection.abort()
+
+    def reopen(self) -> None:
+        self._pooling = True
+
+    def abort(self) -> None:
+        self._pooling = False
+        for connection in list(self._open):
+            connection.abort()
+
+    def _made(self) -> UpstreamConnection:
+        connection = UpstreamConnection(self._gone)
+        self._open.add(connection)
+        return connection
+
+    def _gone(self, connection: UpstreamConnection) -> None:
+        self._open.discard(connection)
+        timer = self._idle.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+        if not self._open:
+            # The socket itself is closed right after this call returns: empty is told one step later.
+            asyncio.get_running_loop().call_soon(self._on_empty)
