@@ -32,15 +32,16 @@ class ParcelUser(OpenLoopUser):
     def read(self, turn: Turn) -> None:
         parcel = self.known.pick(turn.rng)
         if parcel is None:  # a fresh lab has none yet
-            return self.store(turn)
-        turn.get(f"/parcels/{parcel.id}", check=partial(check_parcel, same=parcel))
-        return None
+            self.store(turn)
+        else:
+            turn.get(f"/parcels/{parcel.id}", check=partial(check_parcel, same=parcel))
 
     @cohort(weight=10)
     def page(self, turn: Turn) -> None:
         parcel = self.known.pick(turn.rng)
         after, limit = (parcel.id - 1 if parcel else 0), 20
-        turn.get(f"/parcels?after={after}&limit={limit}", check=partial(check_page, after=after, limit=limit))
+        check = partial(check_page, after=after, limit=limit, first=parcel)
+        turn.get(f"/parcels?after={after}&limit={limit}", check=check)
 
     @cohort(weight=15)
     def write(self, turn: Turn) -> None:
@@ -50,17 +51,15 @@ class ParcelUser(OpenLoopUser):
     def patch(self, turn: Turn) -> None:
         parcel = self.known.pick(turn.rng)
         if parcel is None:
-            return self.store(turn)
-        path = f"/parcels/{parcel.id}"
-        if turn.rng.random() < 0.5:  # noqa: PLR2004
+            self.store(turn)
+        elif turn.rng.choice((True, False)):
             status = turn.rng.choice(STATUSES)
             check = partial(check_parcel, same=parcel, holds={"status": status})
-            turn.patch(path, {"status": status}, check=check)
+            turn.patch(f"/parcels/{parcel.id}", {"status": status}, check=check)
         else:
             recipient = some_recipient(turn.rng)
             check = partial(check_parcel, same=parcel, recipient=recipient)
-            turn.patch(path, {"recipient_name": recipient.name}, check=check)
-        return None
+            turn.patch(f"/parcels/{parcel.id}", {"recipient_name": recipient.name}, check=check)
 
     @cohort(weight=20, requests=2)
     def read_your_writes(self, turn: Turn) -> None:

@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def slow(self) -> SlowPlan:
-        return plan_slow(self.rate, self.replicas)
+        return plan_slow(self.rate, self.replicas, deadline_s=self.deadline_s)
 
 
 class OpenLoop:

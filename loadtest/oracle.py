@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from loadtest.envelope import Envelope, unseal
+from loadtest.messages import Broken, Reply
 from loadtest.outcomes import Flaw, Outcome
-from loadtest.transport import Broken, Reply
 
 Check = Callable[[object, str], str | None]
 """(data, version that answered) -> what is wrong with it, or None."""

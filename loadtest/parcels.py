@@ -82,7 +82,8 @@ def check_parcel(
     return f"{version} answered: {', '.join(wrong)}" if wrong else None
 
 
-def check_page(data: object, version: str, *, after: int, limit: int) -> str | None:
+def check_page(data: object, version: str, *, after: int, limit: int, first: Stored | None = None) -> str | None:
+    """A page by rising id; `first` is the acknowledged parcel that it must begin with."""
     if not isinstance(data, dict) or not isinstance(data.get("items"), list):
         return f"a page of parcels was expected, not {data!r}"
     items = data["items"]
@@ -92,6 +93,10 @@ def check_page(data: object, version: str, *, after: int, limit: int) -> str | N
     ids = [item["id"] for item in items]
     if len(ids) > limit or ids != sorted(set(ids)) or (ids and ids[0] <= after):
         return f"the page after {after} of at most {limit} has the ids {ids}"
+    if data.get("next") not in (None, *ids[-1:]):
+        return f"the page ends with {ids[-1:]} and names {data.get('next')!r} as next"
+    if first is not None and ids[:1] != [first.id]:
+        return f"acknowledged parcel {first.id} is missing from the page {ids}"
     return None
 
 

@@ -10,6 +10,7 @@ import gevent
 
 from loadtest.ledger import Ledger, LedgerError
 from loadtest.locustfile import ParcelUser
+from loadtest.messages import Broken, Message, Reply
 from loadtest.open_loop import LabEnvironment, OpenLoop, Plan
 from loadtest.outcomes import Outcome
 from loadtest.selftest import self_test
@@ -17,10 +18,10 @@ from loadtest.sender import Ended, Sender
 from loadtest.settings import Settings, parse
 from loadtest.status import Status
 from loadtest.tally import Tally
-from loadtest.transport import Broken, Message, Reply, Transport
+from loadtest.transport import Transport
 
 CANNOT_MEASURE = 3
-_ANSWER_WITHIN_S = 15.0
+_START_AND_STOP_S = 30.0
 _log = logging.getLogger("loadtest")
 
 
@@ -94,7 +95,7 @@ def _plan(settings: Settings) -> Plan:
 
 def _wait_for_target(transport: Transport, settings: Settings, loop: OpenLoop) -> None:
     last = "no attempt was made"
-    until = time.monotonic_ns() + int(_ANSWER_WITHIN_S * 1e9)
+    until = time.monotonic_ns() + int(settings.answer_within_s * 1e9)
     number = 0
     while not loop.stopping and time.monotonic_ns() < until:
         number += 1
@@ -106,7 +107,7 @@ def _wait_for_target(transport: Transport, settings: Settings, loop: OpenLoop) -
         gevent.sleep(0.1)
     if not loop.stopping:
         raise CannotMeasure(
-            f"{settings.target}/livez did not answer with 200 in {_ANSWER_WITHIN_S:g} s, last: {last}. "
+            f"{settings.target}/livez did not answer with 200 in {settings.answer_within_s:g} s, last: {last}. "
             "Check --target, and that a replica is ready"
         )
 
@@ -115,8 +116,11 @@ def _drive(environment: LabEnvironment, loop: OpenLoop, settings: Settings, tick
     runner = environment.create_local_runner()
     page = environment.create_web_ui("127.0.0.1", settings.web_port) if settings.web_port else None
     runner.start(1, spawn_rate=1)
+    until = time.monotonic() + settings.max_seconds + settings.deadline_s + _START_AND_STOP_S
     while not loop.over.wait(1.0):
         tick()
+        if time.monotonic() > until:
+            raise CannotMeasure("the load is over its time and does not end: Locust has lost its user")
     runner.quit()
     if page is not None:
         page.stop()  # type: ignore[no-untyped-call]

@@ -41,15 +41,16 @@ class SlowPlan:
         return self.per_second * self.seconds
 
 
-def plan_slow(rate: float, replicas: int) -> SlowPlan:
+def plan_slow(rate: float, replicas: int, *, deadline_s: float) -> SlowPlan:
     """Size the slow cohort so that about five of its requests are in flight on each replica at any time.
 
     At most a fifth of the rate; the rest comes from making each one longer. The length is capped well below the
-    usual drain timeout: a drain that must be cut short would be the load's doing.
+    deadline and the usual drain timeout: a request that cannot be in time would be the load's doing.
     """
     wanted = _SLOW_EACH * replicas
     per_second = min(_LARGEST_SLOW_SHARE * rate, wanted)
-    return SlowPlan(per_second=per_second, seconds=min(wanted / per_second, _LONGEST_SLOW_SECONDS))
+    longest = min(_LONGEST_SLOW_SECONDS, deadline_s / 3)
+    return SlowPlan(per_second=per_second, seconds=min(wanted / per_second, longest))
 
 
 def shares(weights: Mapping[str, tuple[float, int]], slow: SlowPlan, rate: float) -> dict[str, Share]:

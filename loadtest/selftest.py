@@ -6,8 +6,9 @@ from typing import Any
 
 from gevent.server import StreamServer
 
+from loadtest.messages import Broken, Message
 from loadtest.outcomes import Outcome
-from loadtest.transport import Broken, Message, Transport
+from loadtest.transport import Transport
 
 _REQUESTS = 100
 _EVERY = 10

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from loadtest.ledger import Ledger
+from loadtest.messages import Message
 from loadtest.oracle import Check, Expected, Judgement, judge
 from loadtest.outcomes import Outcome
 from loadtest.tally import Tally
-from loadtest.transport import Message, Transport
+from loadtest.transport import Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ class Settings:
     runs_dir: Path
     arrivals: Arrivals
     pool: int
+    answer_within_s: float
     web_port: int | None
 
     @property
@@ -51,6 +52,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     add("--runs-dir", type=Path, default=Path(environment.get("LAB_RUNS_DIR", "/runs")))
     add("--arrivals", type=Arrivals, choices=list(Arrivals), default=Arrivals.FIXED)
     add("--pool", type=_count, default=2000, help="requests in flight at most; beyond it they are not sent")
+    add("--answer-within-s", type=_above_zero, default=15.0, help="how long to wait for the target at the start")
     add("--web-port", type=int, help="serve Locust's own web page on this port of 127.0.0.1")
     return Settings(**vars(parser.parse_args(argv)))
 

@@ -7,42 +7,17 @@ before each run.
 
 import errno
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import gevent
 from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
+from loadtest.messages import Broken, Message, Reply
 from loadtest.outcomes import Flaw, Outcome, Phase, flaw_of_close, flaw_of_deadline, flaw_of_error
 
 _BLOCK = 65536
 _NEVER_FIRST = 3600.0  # seconds: the request's own deadline is the only one, the pool's would cut a timely answer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A whole HTTP message; whether its body is whole is the envelope's to say when it ended with the connection."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    first_byte: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
-    flaw: Flaw
-    first_byte: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
 
 
 class Transport:
