@@ -6,13 +6,16 @@ Standard library only: `make lab-up` asks before anything is installed.
 import http.client
 import json
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lab.errors import EngineError
+
+if TYPE_CHECKING:
+    import ssl
 
 PING_SECONDS = 2.0
 
@@ -42,12 +45,12 @@ Probe = Callable[[Candidate], str]
 def ping(candidate: Candidate) -> str:
     """Ask for `/_ping`; the answer is empty if an engine answers, else the reason why not."""
     try:
-        connection = _connection(candidate)
+        link = connection(candidate)
     except ValueError as error:
         return str(error)
     try:
-        connection.request("GET", "/_ping")
-        status = connection.getresponse().status
+        link.request("GET", "/_ping")
+        status = link.getresponse().status
     except FileNotFoundError:
         return "no such socket"
     except PermissionError:
@@ -57,7 +60,7 @@ def ping(candidate: Candidate) -> str:
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     finally:
-        connection.close()
+        link.close()
     return "" if status == http.client.OK else f"answers {status} to a ping"
 
 
@@ -83,6 +86,19 @@ def candidates(environ: Mapping[str, str], home: Path) -> tuple[Candidate, ...]:
     found = [*_from_environment(environ, config), *_from_context(environ, config)]
     found += [Candidate(url=f"unix://{path}", source="known socket") for path in _known_sockets(environ, home)]
     return tuple({candidate.url: candidate for candidate in reversed(found)}.values())[::-1]
+
+
+def connection(candidate: Candidate | Endpoint) -> http.client.HTTPConnection:
+    """Return an unopened connection; ValueError says why there can be none."""
+    parts = urlsplit(candidate.url)
+    if parts.scheme == "unix":
+        return _UnixConnection(parts.netloc + parts.path)
+    if parts.scheme not in {"tcp", "http", "https"} or not parts.hostname:
+        raise ValueError("the lab uses published loopback ports, so it needs a unix:// or tcp:// address")
+    port = parts.port or 2375
+    if candidate.tls_dir is None and parts.scheme != "https":
+        return http.client.HTTPConnection(parts.hostname, port, timeout=PING_SECONDS)
+    return http.client.HTTPSConnection(parts.hostname, port, timeout=PING_SECONDS, context=_tls(candidate.tls_dir))
 
 
 def _from_environment(environ: Mapping[str, str], config: Path) -> list[Candidate]:
@@ -145,19 +161,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _connection(candidate: Candidate) -> http.client.HTTPConnection:
-    parts = urlsplit(candidate.url)
-    if parts.scheme == "unix":
-        return _UnixConnection(parts.netloc + parts.path)
-    if parts.scheme not in {"tcp", "http", "https"} or not parts.hostname:
-        raise ValueError("the lab uses published loopback ports, so it needs a unix:// or tcp:// address")
-    port = parts.port or 2375
-    if candidate.tls_dir is None and parts.scheme != "https":
-        return http.client.HTTPConnection(parts.hostname, port, timeout=PING_SECONDS)
-    return http.client.HTTPSConnection(parts.hostname, port, timeout=PING_SECONDS, context=_tls(candidate.tls_dir))
+def _tls(folder: Path | None) -> "ssl.SSLContext":
+    import ssl
 
-
-def _tls(folder: Path | None) -> ssl.SSLContext:
     if folder is None:
         return ssl.create_default_context()
     try:

@@ -1,0 +1,57 @@
+# Everything a person types. `make` alone lists it.
+PYTHON ?= python3
+SET_UP := $(PYTHON) lab/bootstrap/__main__.py
+VENV   := .venv/bin
+CODE   := lab proxy sample_app loadtest tests
+
+.DEFAULT_GOAL := help
+.PHONY: help lab-up lab-down setup fmt check test lock
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+lab-up: ## set this machine up and start the lab; then: lab roll v2
+	@$(SET_UP)
+	@$(VENV)/lab up
+
+lab-down: ## stop the lab and remove its containers, networks and volumes
+	@$(VENV)/lab down
+
+setup: ## everything `make lab-up` sets up, without starting the lab
+	@$(SET_UP)
+
+fmt: ## format the code and mend what the linter can
+	@$(SET_UP) --dev --no-engine
+	$(VENV)/python -m ruff check --quiet --fix-only $(CODE)
+	$(VENV)/python -m ruff format $(CODE)
+
+check: ## format, lint, types, imports; changes nothing
+	@$(SET_UP) --dev --no-engine
+	$(VENV)/python -m ruff format --check $(CODE)
+	$(VENV)/python -m ruff check $(CODE)
+	$(VENV)/python -m mypy
+	$(VENV)/lint-imports --no-cache
+
+test: ## run all tests (some start containers)
+	@$(SET_UP) --dev
+	$(VENV)/python -m pytest
+
+# --universal: one lock for every platform; no index address is written into a file
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --index-strategy unsafe-best-match
+
+lock: ## write the five requirements files anew from pyproject.toml (needs uv)
+	$(COMPILE) pyproject.toml --all-extras --output-file tests/requirements.txt
+	$(COMPILE) pyproject.toml --extra load --extra install \
+		--constraint tests/requirements.txt --output-file lab/requirements.txt
+	$(call image-lock,proxy,proxy)
+	$(call image-lock,app,sample_app)
+	$(call image-lock,load,loadtest)
+
+# an image holds what its extra names, not what the project itself needs
+define image-lock
+$(PYTHON) -c 'import tomllib; \
+	extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	print(*extras["$(1)"], sep="\n")' \
+	| $(COMPILE) - --constraint tests/requirements.txt --output-file $(2)/requirements.txt
+endef
