@@ -1,18 +1,18 @@
 """From the first request to the last: what is in flight, and when the process may end."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
 
 class Lifecycle:
-    """Counts the requests in flight, and knows whether the replica was told to stop."""
+    """Knows the requests in flight, each by the connection it came on, and whether the replica was told to stop."""
 
     def __init__(self) -> None:
         self._stop = asyncio.Event()
         self._nothing_in_flight = asyncio.Event()
         self._nothing_in_flight.set()
-        self._in_flight = 0
+        self._busy: set[Hashable] = set()
 
     @property
     def stopping(self) -> bool:
@@ -20,7 +20,10 @@ class Lifecycle:
 
     @property
     def in_flight(self) -> int:
-        return self._in_flight
+        return len(self._busy)
+
+    def is_busy(self, connection: Hashable) -> bool:
+        return connection in self._busy
 
     def stop(self) -> None:
         self._stop.set()
@@ -29,14 +32,15 @@ class Lifecycle:
         await self._stop.wait()
 
     @contextmanager
-    def request(self) -> Iterator[None]:
-        self._in_flight += 1
+    def request(self, connection: Hashable) -> Iterator[None]:
+        """A connection carries one request at a time."""
+        self._busy.add(connection)
         self._nothing_in_flight.clear()
         try:
             yield
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
+            self._busy.discard(connection)
+            if not self._busy:
                 self._nothing_in_flight.set()
 
     async def finished(self, *, within: float) -> bool:

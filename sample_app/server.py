@@ -22,6 +22,8 @@ from sample_app.settings import Settings
 
 # an idle connection is the proxy's to close: closed from here, it could meet a request on its way
 _KEEPALIVE_SECONDS = 3600.0
+# rounds of the event loop until a request that was just read is begun, and its connection no longer looks idle
+_STEPS_TO_BEGIN = 3
 _MOST_BODY = 64 * 1024
 _MOST_ERROR = 300
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -58,7 +60,7 @@ class Responder:
 
     async def respond(self, request: web.Request, endpoint: Endpoint, *, logged: bool) -> web.Response:
         call = self._call(request)
-        with self._lifecycle.request():
+        with self._lifecycle.request(request.protocol):
             if logged:
                 log.write(
                     "begin",
@@ -70,11 +72,7 @@ class Responder:
             response = await self._answer(call, endpoint)
             if self._lifecycle.stopping:
                 response.force_close()
-            # here and not by the framework after the return: only so is `end` the end. If the client has left,
-            # the write raises and there is no `end`: begun, and not answered
-            await response.prepare(request)
-            await response.write_eof()
-            if logged:
+            if await _written(request, response) and logged:
                 log.write("end", id=call.request_id, attempt=call.attempt, status=response.status)
         return response
 
@@ -126,6 +124,17 @@ class Responder:
         return Call(request=request, request_id=request_id, attempt=number)
 
 
+async def _written(request: web.Request, response: web.Response) -> bool:
+    """Hand the whole answer to the operating system; False if the client has left, so nobody was answered."""
+    try:
+        # here and not by the framework after the return: only so is the log's `end` the end
+        await response.prepare(request)
+        await response.write_eof()
+    except ConnectionError:
+        return False
+    return True
+
+
 def _application(responder: Responder, endpoints: Endpoints) -> web.Application:
     def handler(endpoint: Endpoint, *, logged: bool = True) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
@@ -157,10 +166,10 @@ async def _listen(settings: Settings, application: web.Application) -> web.AppRu
         handle_signals=False,
         access_log=None,
         keepalive_timeout=_KEEPALIVE_SECONDS,
-        shutdown_timeout=0.5,  # by then nothing is in flight, or its time is over
+        shutdown_timeout=0.1,  # by then nothing is in flight, or its time is over
     )
     await runner.setup()
-    await web.TCPSite(runner, port=settings.port).start()
+    await web.TCPSite(runner, "0.0.0.0", settings.port).start()
     port = runner.addresses[0][1]
     log.write("start", version=settings.version, replica=settings.replica, code=settings.code, port=port)
     return runner
@@ -169,9 +178,12 @@ async def _listen(settings: Settings, application: web.Application) -> web.AppRu
 async def _stop(runner: web.AppRunner, lifecycle: Lifecycle, grace_seconds: float) -> None:
     """Close what is idle, finish what is in flight, and keep listening meanwhile: `/readyz` can still say why."""
     log.write("stopping", detail=f"{lifecycle.in_flight} in flight")
-    await asyncio.sleep(0)  # a request that was read in this very moment is begun before its connection looks idle
-    if runner.server is not None:
-        runner.server.pre_shutdown()
+    for _ in range(_STEPS_TO_BEGIN):
+        await asyncio.sleep(0)
+    for connection in runner.server.connections if runner.server else ():
+        # not pre_shutdown(): that stops serving an idle connection, but leaves it open
+        if not lifecycle.is_busy(connection):
+            connection.force_close()
     if not await lifecycle.finished(within=grace_seconds):
         log.write("stopping", detail=f"{lifecycle.in_flight} still in flight after {grace_seconds:g} s are cut")
     await runner.cleanup()

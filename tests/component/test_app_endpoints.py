@@ -1,0 +1,163 @@
+"""Every endpoint of the app, against a real PostgreSQL."""
+
+import json
+
+import pytest
+
+V1_PARCEL = {"key": "k-1", "recipient_name": "Ann Lee Smith", "address": "1 Main St"}
+
+
+@pytest.fixture
+def v1(schema, start_app):
+    return start_app(schema.to("base").conninfo)
+
+
+@pytest.fixture(scope="module")
+def shared_v1(new_schema, start_shared):
+    return start_shared(new_schema().to("base").conninfo)
+
+
+def test_a_parcel_is_made_read_changed_and_listed(v1) -> None:
+    made = v1.ask("POST", "/parcels", V1_PARCEL)
+    path = f"/parcels/{made.data['id']}"
+
+    assert made.status == 201
+    assert made.data == {**V1_PARCEL, "id": made.data["id"], "status": "registered"}
+    assert v1.ask("GET", path).data == made.data
+    changed = v1.ask("PATCH", path, {"status": "sent", "recipient_name": "Eve Adams"})
+    assert (changed.status, changed.data) == (
+        200,
+        {**made.data, "status": "sent", "recipient_name": "Eve Adams"},
+    )
+    assert v1.ask("GET", "/parcels").data == {"items": [changed.data], "next": None}
+
+
+def test_a_known_key_gives_the_same_parcel_and_a_second_execution(v1, schema) -> None:
+    first = v1.ask("POST", "/parcels", V1_PARCEL, request_id="r-1")
+    second = v1.ask("POST", "/parcels", {**V1_PARCEL, "address": "2"}, request_id="r-1", headers={"X-Lab-Attempt": "2"})
+    v1.ask("PATCH", f"/parcels/{first.data['id']}", {"status": "sent"}, request_id="r-2")
+
+    assert (second.status, second.data) == (200, first.data)
+    assert schema.query("select count(*) from parcels") == [(1,)]
+    executions = schema.query("select request_id, attempt, operation, replica, version from lab_executions order by id")
+    assert executions == [
+        ("r-1", 1, "POST /parcels", "app-1.1", "v1-test"),
+        ("r-1", 2, "POST /parcels", "app-1.1", "v1-test"),
+        ("r-2", 1, f"PATCH /parcels/{first.data['id']}", "app-1.1", "v1-test"),
+    ]
+
+
+def test_a_write_that_fails_was_executed_all_the_same(v1, schema) -> None:
+    schema.query("alter table parcels rename to hidden")
+
+    assert v1.ask("POST", "/parcels", V1_PARCEL, request_id="r-1").status == 500
+    assert schema.query("select request_id from lab_executions") == [("r-1",)]
+
+
+def test_the_list_comes_in_pages_by_rising_id(v1) -> None:
+    ids = [v1.ask("POST", "/parcels", {**V1_PARCEL, "key": f"k-{n}"}).data["id"] for n in range(5)]
+    pages, after = [], 0
+    while after is not None:
+        page = v1.ask("GET", f"/parcels?after={after}&limit=2").data
+        pages.append([item["id"] for item in page["items"]])
+        after = page["next"]
+
+    assert pages == [ids[:2], ids[2:4], ids[4:]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/parcels", {"recipient_name": "Ann", "address": "1"}),
+        ("POST", "/parcels", b"not json"),
+        ("PATCH", "/parcels/1", {}),
+        ("GET", "/parcels?limit=many", None),
+        ("GET", "/slow?seconds=31", None),
+    ],
+)
+def test_what_cannot_be_meant_is_bad_input(shared_v1, method, path, body) -> None:
+    reply = shared_v1.ask(method, path, body)
+
+    assert (reply.status, reply.error["code"]) == (400, "bad-input")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/parcels/999999999", None),
+        ("PATCH", "/parcels/999999999", {"status": "sent"}),
+        ("GET", "/parcels/x", None),
+        ("DELETE", "/parcels/1", None),
+        ("GET", "/nowhere", None),
+    ],
+)
+def test_what_is_not_there_is_not_found(shared_v1, method, path, body) -> None:
+    reply = shared_v1.ask(method, path, body)
+
+    assert (reply.status, reply.error["code"]) == (404, "not-found")
+
+
+def test_a_body_that_is_too_large_is_refused_in_an_envelope(shared_v1) -> None:
+    reply = shared_v1.ask("POST", "/parcels", {**V1_PARCEL, "address": "x" * 70_000})
+
+    assert (reply.status, reply.error["code"]) == (413, "bad-input")
+
+
+def test_slow_takes_its_time(shared_v1) -> None:
+    reply = shared_v1.ask("GET", "/slow?seconds=0.05", request_id="slow-1")
+
+    assert (reply.status, reply.data) == (200, {"slept": 0.05})
+    begin, end = (shared_v1.logged(event, id="slow-1")["t"] for event in ("begin", "end"))
+    assert end - begin >= 50_000_000
+
+
+def test_version_says_who_answers(shared_v1) -> None:
+    assert shared_v1.ask("GET", "/version").data == {
+        "code": "v1",
+        "version": "v1-test",
+        "replica": shared_v1.name,
+    }
+
+
+def test_every_answer_carries_version_replica_and_request_id(shared_v1) -> None:
+    for path in ("/parcels", "/livez", "/readyz", "/version", "/slow?seconds=0", "/nowhere", "/parcels/0"):
+        reply = shared_v1.ask("GET", path, request_id="r-head")
+
+        assert reply.headers["X-Lab-Version"] == "v1-test"
+        assert reply.headers["X-Lab-Replica"] == shared_v1.name
+        assert reply.headers["X-Lab-Request-Id"] == "r-head"
+        assert "X-Lab-Proxy" not in reply.headers
+
+
+def test_a_request_without_an_id_is_given_one(shared_v1) -> None:
+    connection = shared_v1.connect()
+    connection.request("GET", "/version")
+    response = connection.getresponse()
+    found = json.loads(response.read())
+    connection.close()
+
+    assert found["request_id"] == response.headers["X-Lab-Request-Id"]
+    assert found["request_id"].startswith(shared_v1.name)
+
+
+def test_probes_leave_no_lines_in_the_app_log(shared_v1) -> None:
+    for path in ("/livez", "/readyz"):
+        assert shared_v1.ask("GET", path, request_id=f"probe{path.replace('/', '-')}").status == 200
+    shared_v1.ask("GET", "/version", request_id="after-the-probes")
+    shared_v1.logged("end", id="after-the-probes")
+
+    assert [line for line in shared_v1.log if line.get("id", "").startswith("probe")] == []
+
+
+def test_an_environment_that_cannot_be_served_ends_with_a_reason(start_app, schema, capfd) -> None:
+    replica = start_app(schema.conninfo, code="v3", ready=False)
+
+    assert replica.ended() == 2
+    assert "APP_CODE is 'v3'; it may be v1, v2" in capfd.readouterr().err
+
+
+def test_a_port_that_is_taken_ends_with_a_reason(start_app, schema, shared_v1, capfd) -> None:
+    replica = start_app(schema.conninfo, ready=False, PORT=str(shared_v1.port))
+
+    assert replica.ended() == 1
+    assert f"cannot serve on port {shared_v1.port}" in capfd.readouterr().err
