@@ -57,27 +57,34 @@ class History:
     replicas: int = 0
     running: str | None = None
     """The run of a rollout that began and has not ended."""
-    order: str = ""
+    rolling_to: int | None = None
 
 
 def history_of(events: Iterable[Event]) -> History:
     revisions: dict[int, Revision] = {}
     reached: list[int] = []
-    replicas, running = 0, None
+    replicas, running, rolling_to = 0, None, None
     for event in events:
         data = event.data
         match event.type:
             case "revision-recorded":
                 revisions[data["number"]] = Revision(**data)
             case "rollout-started":
-                running = event.run
+                running, rolling_to = event.run, data["target"]
                 replicas = data["replicas"]
             case "rollout-ended":
-                running = None
+                running = rolling_to = None
                 if data.get("reached") is not None and (not reached or reached[-1] != data["reached"]):
                     reached.append(data["reached"])
             case "lab-removed":
-                reached, running = [], None
+                reached, running, rolling_to, replicas = [], None, None, 0
     current = reached[-1] if reached else None
     previous = next((r for r in reversed(reached) if r != current), None)
-    return History(revisions=revisions, current=current, previous=previous, replicas=replicas, running=running)
+    return History(
+        revisions=revisions,
+        current=current,
+        previous=previous,
+        replicas=replicas,
+        running=running,
+        rolling_to=rolling_to,
+    )

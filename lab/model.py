@@ -12,6 +12,20 @@ class Order(StrEnum):
     STOP_FIRST = "stop-first"
 
 
+class SchemaMode(StrEnum):
+    """What a rollout may do about the schema."""
+
+    AUTO = "auto"
+    AS_IS = "as-is"
+
+
+class LoadFrom(StrEnum):
+    """Where the load runs."""
+
+    CONTAINER = "container"
+    HOST = "host"
+
+
 class Container(StrEnum):
     """What the engine says of a replica's container."""
 

@@ -1,0 +1,121 @@
+"""Puts a lab together from its parts: which engine, which images, which secrets, which proxy."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lab.compose import Compose, find_flavour
+from lab.database import Database
+from lab.docker_engine import DockerEngine, Static
+from lab.endpoint import Endpoint, resolve
+from lab.errors import LabError
+from lab.folds import History, history_of
+from lab.gateway import ProxyGateway
+from lab.images import Images
+from lab.journal import SqliteJournal
+from lab.manifest import Manifest, read_manifest
+from lab.migrate import ChangePlan, read_plan
+from lab.project import Project, Secrets, ensure_port, ensure_secrets
+
+ADMIN_PORT, DATABASE_PORT = 9000, 5432
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """One project's adapters, each made when it is first needed."""
+
+    project: Project
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return read_manifest(self.project.manifest)
+
+    @cached_property
+    def plan(self) -> ChangePlan | None:
+        return read_plan(self.manifest.schema_plan) if self.manifest.schema_plan else None
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        return ensure_secrets(self.project)
+
+    @cached_property
+    def port(self) -> int:
+        return ensure_port(self.project)
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        return resolve(os.environ, Path.home())
+
+    @cached_property
+    def engine(self) -> DockerEngine:
+        return DockerEngine(
+            self.endpoint,
+            project=self.project.name,
+            compose_name=self.project.compose_name,
+            home=self.project.home,
+            secrets={"db_password": self.secrets.db_password, "admin_token": self.secrets.admin_token},
+        )
+
+    @cached_property
+    def journal(self) -> SqliteJournal:
+        return SqliteJournal(self.project.journal)
+
+    def history(self) -> History:
+        return history_of(self.journal.events())
+
+    def compose(self, images: Images | None) -> Compose:
+        environ = {**os.environ, "DOCKER_HOST": self.endpoint.url, **self._interpolation(images)}
+        return Compose(
+            flavour=find_flavour(environ),
+            project=self.project.compose_name,
+            manifest=self.project.manifest,
+            folder=self.project.folder / "compose",
+            environ=environ,
+        )
+
+    def static(self) -> dict[str, Static]:
+        """The database's and the proxy's containers. LabError `lab-not-up` unless both run."""
+        static = self.engine.static()
+        missing = [name for name in ("db", "proxy") if name not in static or not static[name].running]
+        if missing:
+            raise not_up(self.project, f"{' and '.join(missing)} not running")
+        return static
+
+    def gateway(self) -> ProxyGateway:
+        port = self.static()["proxy"].ports.get(ADMIN_PORT)
+        if port is None:
+            raise not_up(self.project, "the proxy publishes no admin port")
+        return ProxyGateway(f"http://127.0.0.1:{port}", self.secrets.admin_token)
+
+    def database(self) -> Database:
+        port = self.static()["db"].ports.get(DATABASE_PORT)
+        if port is None:
+            raise not_up(self.project, "the database publishes no port")
+        return Database(port=port, password=self.secrets.db_password)
+
+    def refuse_another_checkout(self) -> None:
+        """P8: one lab, one checkout."""
+        if other := self.engine.home_of_others():
+            raise LabError(
+                id="other-checkout",
+                what=f"the lab {self.project.name!r} on this engine belongs to another checkout: {other}",
+                fix=f"use it from there, or start one of your own: --project NAME (or lab down in {other})",
+            )
+
+    def _interpolation(self, images: Images | None) -> Mapping[str, str]:
+        names = images or Images(python="-", postgres="-", proxy="-", app="-", load="-")
+        return {
+            "LAB_POSTGRES_IMAGE": names.postgres,
+            "LAB_PROXY_IMAGE": names.proxy,
+            "LAB_APP_IMAGE": names.app,
+            "LAB_DB_PASSWORD": self.secrets.db_password,
+            "LAB_ADMIN_TOKEN": self.secrets.admin_token,
+            "LAB_PORT": str(self.port),
+        }
+
+
+def not_up(project: Project, why: str) -> LabError:
+    name = "" if project.name == "default" else f" --project {project.name}"
+    return LabError(id="lab-not-up", what=f"the lab {project.name!r} is not up: {why}", fix=f"lab up{name}")

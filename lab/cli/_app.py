@@ -1,0 +1,20 @@
+"""The one Typer application; each command file registers itself on it."""
+
+import typer
+
+EPILOG = "Exit codes: 0 done and proved, 1 the answer is no, 2 usage, 3 environment, 4 no verdict, 70 a bug in the lab."
+
+app = typer.Typer(
+    name="lab",
+    help="Roll an app from one version to the next under load, and prove that nothing was dropped.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+migrate_app = typer.Typer(help="The schema's phases: where it is, and the steps upwards.", no_args_is_help=True)
+images_app = typer.Typer(help="The lab's images, for places without a network.", no_args_is_help=True)
+app.add_typer(migrate_app, name="migrate")
+app.add_typer(images_app, name="images")

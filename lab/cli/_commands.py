@@ -1,0 +1,6 @@
+"""Importing a command file registers its command."""
+
+from lab.cli import doctor, down, images, logs, migrate, report, roll, status, up
+from lab.cli._app import app
+
+__all__ = ["app", "doctor", "down", "images", "logs", "migrate", "report", "roll", "status", "up"]

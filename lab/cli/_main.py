@@ -1,0 +1,50 @@
+"""From arguments to exit code. Every failure is either a LabError or a bug of ours."""
+
+import sys
+import traceback
+from pathlib import Path
+
+from lab.errors import Exit, LabError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if sys.platform == "win32":
+        sys.stderr.write("error: the lab runs on Linux, macOS and inside WSL2, not on native Windows   [platform]\n")
+        return Exit.ENVIRONMENT
+    from typer import Exit as TyperExit
+    from typer._click.exceptions import ClickException
+
+    from lab.cli import _output
+    from lab.cli._commands import app
+
+    try:
+        code = app(arguments, standalone_mode=False)
+    except ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except TyperExit as error:
+        return error.exit_code
+    except LabError as error:
+        _output.failure(error, as_json="--json" in arguments)
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; run the same command again to go on\n")
+        return Exit.INTERRUPTED
+    except Exception:  # noqa: BLE001  the last line of defence: a bug is told as one
+        return _bug()
+    return code if isinstance(code, int) else Exit.OK
+
+
+def _bug() -> int:
+    path = Path(".lab") / "crash.txt"
+    text = traceback.format_exc()
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    except OSError:
+        sys.stderr.write(text)
+    last = text.strip().splitlines()[-1]
+    sys.stderr.write(f"error: a bug in the lab: {last}   [bug]\n  where  {path} has the traceback\n")
+    return Exit.BUG

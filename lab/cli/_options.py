@@ -1,0 +1,30 @@
+"""Options that several commands share, each defined once."""
+
+from typing import Annotated
+
+import typer
+
+from lab.model import LoadFrom, Order
+
+Project = Annotated[
+    str, typer.Option("--project", envvar="LAB_PROJECT", help="Which lab; several run side by side.", metavar="NAME")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+OrderOption = Annotated[
+    Order | None, typer.Option("--order", envvar="LAB_ORDER", help="Which replica of a slot goes first.")
+]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch", envvar="LAB_BATCH", help="How many replicas are replaced together.", metavar="N"),
+]
+Rate = Annotated[float | None, typer.Option("--rate", envvar="LAB_RATE", help="Requests a second.", metavar="N")]
+MinRequests = Annotated[
+    int | None,
+    typer.Option("--min-requests", envvar="LAB_MIN_REQUESTS", help="Fewer than this is no verdict.", metavar="N"),
+]
+NoLoad = Annotated[bool, typer.Option("--no-load", help="Roll without traffic; nothing is then measured.")]
+LoadFromOption = Annotated[
+    LoadFrom, typer.Option("--load-from", help="Where the load runs; host for writing locustfiles.")
+]
+SkipDrain = Annotated[bool, typer.Option("--test-skip-drain", hidden=True)]

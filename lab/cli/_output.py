@@ -1,0 +1,64 @@
+"""How commands speak: results on stdout, progress and errors on stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from lab.errors import LabError
+from lab.ports import Event
+from lab.view import progress_line
+
+
+def result(text: str, data: Mapping[str, object], *, as_json: bool) -> None:
+    sys.stdout.write(json.dumps(data) + "\n" if as_json else text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def say(line: str, *, quiet: bool = False) -> None:
+    if not quiet:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def parts(*, quiet: bool) -> Callable[[str, str, float], None]:
+    """Progress of `lab up`: one line per part that came up."""
+
+    def told(part: str, what: str, seconds: float) -> None:
+        took = f"{seconds:.1f}s" if seconds else ""
+        say(f" ✔ {part:<9} {what:<44} {took}".rstrip(), quiet=quiet)
+
+    return told
+
+
+def events(*, quiet: bool) -> Callable[[Event], None]:
+    """Progress of a rollout: its events as they are journalled, with seconds since the first."""
+    started: list[int] = []
+
+    def listen(event: Event) -> None:
+        started.append(event.t_ns)
+        line = progress_line(event, started[0])
+        if line:
+            say(line, quiet=quiet)
+
+    return listen
+
+
+def failure(error: LabError, *, as_json: bool) -> None:
+    """What, where, fix. With --json the same as one object on stdout, so that scripts need only one reader."""
+    if as_json:
+        data = {"id": error.id, "what": error.what, "where": error.where, "fix": error.fix}
+        result("", {"schema": "lab.error/1", "error": data, "exit_code": error.exit_code}, as_json=True)
+    lines = [f"error: {error.what}   [{error.id}]"]
+    lines += [f"  where  {_indented(error.where)}"] if error.where else []
+    lines += [f"  fix    {_indented(error.fix)}"] if error.fix else []
+    say("\n".join(lines))
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n         ")
+
+
+def stopwatch() -> Callable[[], float]:
+    began = time.monotonic()
+    return lambda: time.monotonic() - began

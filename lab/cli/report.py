@@ -1,0 +1,34 @@
+import json as jsonlib
+from typing import Annotated
+
+import typer
+
+from lab.cli._app import app
+from lab.cli._lab import open_lab
+from lab.cli._options import Json, Project
+from lab.errors import LabError
+
+
+@app.command()
+def report(
+    run: Annotated[str | None, typer.Argument(help="The run; the last one unless given.")] = None,
+    project: Project = "default",
+    json: Json = False,
+) -> int:
+    """Show the verdict of a run again. Its exit code is the run's."""
+    from lab.proof import verdict_from_json
+    from lab.report import render_json, render_text
+
+    runs = open_lab(project).project.runs
+    folders = sorted(path.parent for path in runs.glob("*/verdict.json")) if runs.exists() else []
+    chosen = [folder for folder in folders if run in {None, folder.name}]
+    if not chosen:
+        raise LabError(
+            id="no-run",
+            what=f"there is no run {run}" if run else "nothing was rolled yet",
+            where=str(runs),
+            fix="lab roll v2" if not folders else f"the last is {folders[-1].name}",
+        )
+    verdict = verdict_from_json(jsonlib.loads((chosen[-1] / "verdict.json").read_text()))
+    typer.echo(render_json(verdict) if json else render_text(verdict, data=str(chosen[-1]), details=True), nl=json)
+    return verdict.exit_code

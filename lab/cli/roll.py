@@ -1,0 +1,116 @@
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli import _output
+from lab.cli._app import app
+from lab.cli._lab import open_lab
+from lab.cli._options import (
+    Batch,
+    Json,
+    LoadFromOption,
+    MinRequests,
+    NoLoad,
+    OrderOption,
+    Project,
+    Quiet,
+    Rate,
+    SkipDrain,
+)
+from lab.model import LoadFrom, SchemaMode
+
+if TYPE_CHECKING:
+    from lab.operations.roll import RollRequest
+
+
+@app.command()
+def roll(
+    version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
+    order: OrderOption = None,
+    batch: Batch = None,
+    rate: Rate = None,
+    min_requests: MinRequests = None,
+    no_load: NoLoad = False,
+    load_from: LoadFromOption = LoadFrom.CONTAINER,
+    schema: Annotated[
+        SchemaMode, typer.Option("--schema", help="auto takes the schema to where both versions work.")
+    ] = SchemaMode.AUTO,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Roll although the schema does not serve both.")] = False,
+    test_skip_drain: SkipDrain = False,
+    project: Project = "default",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Replace the fleet by another version under traffic, and say what was dropped."""
+    from lab.operations.roll import RollRequest
+
+    request = RollRequest(
+        version=version,
+        order=order,
+        batch=batch,
+        rate=rate,
+        min_requests=min_requests,
+        load=not no_load,
+        load_from=load_from,
+        schema=schema,
+        anyway=anyway,
+        skip_drain=test_skip_drain,
+    )
+    return _run(project, request, as_json=json, quiet=quiet)
+
+
+@app.command()
+def rollback(
+    order: OrderOption = None,
+    batch: Batch = None,
+    rate: Rate = None,
+    min_requests: MinRequests = None,
+    no_load: NoLoad = False,
+    load_from: LoadFromOption = LoadFrom.CONTAINER,
+    test_skip_drain: SkipDrain = False,
+    project: Project = "default",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Roll back to the revision before this one, or out of a roll that has not ended."""
+    from lab.operations.roll import RollRequest
+    from lab.proof import Command
+
+    request = RollRequest(
+        version=None,
+        kind=Command.ROLLBACK,
+        order=order,
+        batch=batch,
+        rate=rate,
+        min_requests=min_requests,
+        load=not no_load,
+        load_from=load_from,
+        skip_drain=test_skip_drain,
+    )
+    return _run(project, request, as_json=json, quiet=quiet)
+
+
+def _run(project: str, request: "RollRequest", *, as_json: bool, quiet: bool) -> int:
+    from lab.operations.roll import roll as run_roll
+    from lab.report import render_json, render_text
+
+    lab = open_lab(project)
+    done = asyncio.run(run_roll(lab, request, listen=_output.events(quiet=quiet)))
+    if done.verdict is None or done.folder is None:
+        text = f"The fleet already runs {done.version}. Nothing to do."
+        _output.result(text, {"schema": "lab.roll/1", "changed": False, "version": done.version}, as_json=as_json)
+        return 0
+    if as_json:
+        typer.echo(render_json(done.verdict))
+    else:
+        typer.echo(render_text(done.verdict, data=_short(done.folder)), nl=False)
+    return done.verdict.exit_code
+
+
+def _short(folder: Path) -> str:
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)

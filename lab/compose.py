@@ -1,0 +1,109 @@
+"""The one seam to Compose: `docker compose` (v2), or `docker-compose` 1.29 where only that exists.
+
+Both are called with the same words; what differs is how the program is named. One lock per project stands around
+every call: two at once leave duplicate networks.
+"""
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import yaml
+
+from lab.errors import EngineError, LabError
+from lab.manifest import Version
+
+CALL_SECONDS = 120
+
+
+class Flavour(StrEnum):
+    V2 = "docker compose"
+    V1 = "docker-compose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compose:
+    """Compose for one project. `override` is the file that turns the manifest into one version of it."""
+
+    flavour: Flavour
+    project: str
+    manifest: Path
+    folder: Path
+    environ: Mapping[str, str]
+
+    def start_static(self) -> None:
+        """Start `db` and `proxy`, or find them running. Always the same form, so that nothing is recreated."""
+        self._call(["up", "-d", "db", "proxy"])
+
+    def make_template(self, service: str, *, existing: int, override: Path) -> None:
+        """Let Compose make one more container of the service, without starting it and touching no other."""
+        words = ["up", "--no-start", "--no-recreate", "--scale", f"{service}={existing + 1}", service]
+        self._call(words, override)
+
+    def down(self) -> None:
+        self._call(["down", "--volumes", "--remove-orphans", "-t", "2"])
+
+    def write_override(self, service: str, version: Version, *, replicas: int) -> Path:
+        environment = {**version.environment, "LAB_VERSION": version.name}
+        body: dict[str, object] = {"environment": environment, "deploy": {"replicas": replicas}}
+        if version.image:
+            body["image"] = version.image
+        path = self.folder / f"{version.name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({"services": {service: body}}))
+        return path
+
+    def _call(self, words: Sequence[str], override: Path | None = None) -> str:
+        files = ["-f", str(self.manifest)] + (["-f", str(override)] if override else [])
+        argv = [*self.flavour.split(), "-p", self.project, *files, *words]
+        with self._lock():
+            try:
+                done = subprocess.run(
+                    argv, env=dict(self.environ), capture_output=True, text=True, timeout=CALL_SECONDS, check=False
+                )
+            except subprocess.TimeoutExpired as error:
+                raise self._error(words, f"no end after {CALL_SECONDS} s") from error
+        if done.returncode != 0:
+            raise self._error(words, done.stderr.strip() or done.stdout.strip())
+        return done.stdout
+
+    def _error(self, words: Sequence[str], why: str) -> LabError:
+        lines = "\n".join(why.splitlines()[-12:])
+        taken = "port is already allocated" in why or "address already in use" in why
+        return EngineError(
+            id="port-taken" if taken else "compose",
+            what=f"{self.flavour} {' '.join(words)} failed: {lines}",
+            where=str(self.manifest),
+            fix="stop what uses the port, or choose another: lab up --port N" if taken else "lab doctor",
+        )
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def find_flavour(environ: Mapping[str, str] = os.environ) -> Flavour:
+    """The Compose of this machine, v2 before v1. LabError `no-compose` where there is none."""
+    for flavour in Flavour:
+        try:
+            done = subprocess.run(
+                [*flavour.split(), "version"], env=dict(environ), capture_output=True, timeout=20, check=False
+            )
+        except (FileNotFoundError, subprocess.TimeoutExpired):
+            continue
+        if done.returncode == 0:
+            return flavour
+    raise LabError(
+        id="no-compose",
+        what="there is no Compose on this machine",
+        where="tried `docker compose version` and `docker-compose version`",
+        fix="install the Compose plugin of Docker, or your distribution's docker-compose",
+    )

@@ -1,0 +1,172 @@
+"""The gateway adapter: the proxy's admin API over HTTP. The only importer of aiohttp in the lab."""
+
+from typing import Any, Self
+
+import aiohttp
+
+from lab.errors import GatewayError
+from lab.model import Health, Place, Probe
+from lab.ports import Lease, Owner, Readiness, Route, Routing, Seen
+
+CALL_SECONDS = 10.0
+
+
+class ProxyGateway:
+    """One connection pool to the admin API. `fence` is what the lease gave; every change carries it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._token = token
+        self._http: aiohttp.ClientSession | None = None
+        self.fence = 0
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._token}"})
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http:
+            await self._http.close()
+
+    async def is_up(self) -> bool:
+        try:
+            await self._call("GET", "/v1/health", seconds=1.0)
+        except GatewayError:
+            return False
+        return True
+
+    async def now_ns(self) -> int:
+        return int((await self._call("GET", "/v1/clock"))["monotonic_ns"])
+
+    async def routing(self) -> Routing:
+        return _routing(await self._call("GET", "/v1/state"))
+
+    async def wait_for_change(self, since: int, seconds: float) -> None:
+        """Return when the proxy's `seq` is above `since`, or after that many seconds."""
+        path = f"/v1/state?since={since}&wait_ms={int(seconds * 1000)}"
+        await self._call("GET", path, seconds=seconds + CALL_SECONDS)
+
+    async def join(self, seen: Seen, readiness: Readiness) -> int:
+        body = {
+            "slot": seen.slot,
+            "generation": seen.generation,
+            "version": seen.version,
+            "address": f"{seen.address}:{readiness.port}",
+            "readiness": {
+                "path": readiness.path,
+                "passes": readiness.passes,
+                "min_ready_ms": round(readiness.min_ready * 1000),
+                "interval_ms": round(readiness.interval * 1000),
+                "fast_interval_ms": round(readiness.fast_interval * 1000),
+                "timeout_ms": round(readiness.timeout * 1000),
+                "fails": readiness.fails,
+                "identity": readiness.identity,
+            },
+        }
+        return await self._change("PUT", f"/v1/replicas/{seen.name}", body)
+
+    async def admit(self, name: str) -> int:
+        return await self._change("POST", f"/v1/replicas/{name}/admit", {})
+
+    async def retire(self, name: str, *, drain_timeout: float) -> int:
+        return await self._change("POST", f"/v1/replicas/{name}/retire", {"deadline_ms": round(drain_timeout * 1000)})
+
+    async def restore(self, name: str) -> int:
+        return await self._change("POST", f"/v1/replicas/{name}/restore", {})
+
+    async def remove(self, name: str, *, lost: bool) -> int:
+        return await self._change("DELETE", f"/v1/replicas/{name}", {"lost": lost})
+
+    async def open_run(self, run: str) -> None:
+        await self._call("PUT", "/v1/run", {"fence": self.fence, "run": run})
+
+    async def close_run(self) -> None:
+        await self._call("DELETE", "/v1/run", {"fence": self.fence})
+
+    async def take_lease(self, owner: Owner, ttl: float, *, replace_fence: int | None = None) -> int:
+        """Take the lease and return its fence; GatewayError `lease-held` if another has it."""
+        body: dict[str, Any] = {"owner": _owner_json(owner), "ttl_ms": round(ttl * 1000)}
+        if replace_fence is not None:
+            body["replace_fence"] = replace_fence
+        self.fence = int((await self._call("POST", "/v1/lease", body))["fence"])
+        return self.fence
+
+    async def renew_lease(self, owner: Owner, ttl: float) -> None:
+        body = {"owner": _owner_json(owner), "ttl_ms": round(ttl * 1000), "fence": self.fence}
+        await self._call("POST", "/v1/lease", body)
+
+    async def give_back_lease(self) -> None:
+        await self._call("DELETE", "/v1/lease", {"fence": self.fence})
+
+    async def _change(self, method: str, path: str, body: dict[str, Any]) -> int:
+        return int((await self._call(method, path, {"fence": self.fence, **body}))["epoch"])
+
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, seconds: float = CALL_SECONDS
+    ) -> dict[str, Any]:
+        if self._http is None:
+            raise RuntimeError("the gateway is used inside `async with`")
+        limit = aiohttp.ClientTimeout(total=seconds)
+        try:
+            async with self._http.request(method, self._url + path, json=body, timeout=limit) as answer:
+                data: dict[str, Any] = await answer.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise GatewayError(
+                id="proxy-gone",
+                what=f"the proxy does not answer {method} {path}: {error!r}",
+                where=self._url,
+                fix="lab up, which starts it again",
+            ) from error
+        if not answer.ok:
+            failure = data.get("error", {})
+            where = f"{method} {path}"
+            raise GatewayError(id=failure.get("id", "proxy"), what=f"the proxy: {failure.get('message')}", where=where)
+        return data
+
+
+def _routing(state: dict[str, Any]) -> Routing:
+    lease = state["lease"]
+    return Routing(
+        seq=state["seq"],
+        epoch=state["epoch"],
+        now_ns=state["now_ns"],
+        routes=tuple(_route(replica) for replica in state["replicas"]),
+        lease=lease and Lease(owner=_owner(lease["owner"]), fence=lease["fence"], expires_in_ms=lease["expires_in_ms"]),
+        run=state["run"],
+    )
+
+
+def _route(replica: dict[str, Any]) -> Route:
+    probe = replica["last_probe"]
+    return Route(
+        name=replica["replica"],
+        slot=replica["slot"],
+        generation=replica["generation"],
+        version=replica["version"],
+        address=replica["address"],
+        place=Place(replica["place"]),
+        health=Health(replica["health"]),
+        proven=replica["proven"],
+        in_flight=replica["in_flight"],
+        claimed=replica["claimed"],
+        aborted=replica["aborted"],
+        joined_ns=replica["joined_ns"],
+        retired_ns=replica["retired_ns"],
+        deadline_ns=replica["deadline_ns"],
+        probe=probe and Probe(ok=probe["ok"], status=probe["status"], body=probe["body"]),
+    )
+
+
+def _owner(data: dict[str, Any]) -> Owner:
+    return Owner(**{key: data[key] for key in ("host", "boot", "pid", "start", "command", "home")})
+
+
+def _owner_json(owner: Owner) -> dict[str, Any]:
+    return {
+        "host": owner.host,
+        "boot": owner.boot,
+        "pid": owner.pid,
+        "start": owner.start,
+        "command": owner.command,
+        "home": owner.home,
+    }

@@ -1,0 +1,29 @@
+"""`lab down`: remove everything that carries the project's labels; keep the runs and their artefacts."""
+
+import asyncio
+import time
+
+from lab.assembly import Lab
+from lab.errors import LabError
+from lab.lease import held_lease
+
+
+async def down(lab: Lab) -> int:
+    """Return how many things were removed; 0 if there was nothing. LabError `lease-held` if somebody is at work."""
+    lab.refuse_another_checkout()
+    try:
+        gateway = lab.gateway()
+    except LabError:
+        return await asyncio.to_thread(_sweep, lab)  # no proxy, so nobody holds its lease
+    async with gateway:
+        if not await gateway.is_up():
+            return await asyncio.to_thread(_sweep, lab)
+        async with held_lease(gateway, lab.project.home):
+            return await asyncio.to_thread(_sweep, lab)
+
+
+def _sweep(lab: Lab) -> int:
+    removed = lab.engine.sweep()
+    if removed and lab.project.journal.exists():
+        lab.journal.append("lab-removed", "", time.monotonic_ns(), {"removed": removed})
+    return removed

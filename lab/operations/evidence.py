@@ -1,0 +1,196 @@
+"""Gathers what a run left behind, and lets the proof judge it. The run's folder holds everything that was judged."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lab.assembly import Lab
+from lab.controller import Ended
+from lab.errors import LabError
+from lab.model import Ending
+from lab.ports import Event
+from lab.proof import (
+    AppLog,
+    Command,
+    Death,
+    Execution,
+    Failure,
+    Outcome,
+    RunFacts,
+    Step,
+    Swap,
+    Verdict,
+    judge,
+    read_app,
+    read_client,
+    read_proxy,
+    verdict_to_json,
+)
+from lab.report import render_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What the shell knows of a run when it is over."""
+
+    run: str
+    command: Command
+    from_version: str
+    to_version: str
+    started_ns: int
+    ended_ns: int
+    ended: Ended
+    schema_before: str | None = None
+    schema_after: str | None = None
+    schema_mode: str = "auto"
+    marks: tuple[str, ...] = ()
+    min_requests: int = 500
+    measured: bool = True
+    fix: str = ""
+    events: Sequence[Event] = field(default_factory=list)
+
+
+def keep_log(folder: Path, name: str, log: bytes) -> None:
+    """Keep a replica's log, which ends with the replica."""
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    (folder / "logs" / f"{name}.log").write_bytes(log)
+
+
+def keep_living_logs(lab: Lab, folder: Path) -> None:
+    for seen in lab.engine.replicas_now():
+        keep_log(folder, seen.name, lab.engine.logs_now(seen.container_id))
+
+
+def conclude(lab: Lab, folder: Path, record: RunRecord) -> Verdict:
+    """Judge the run and write its artefacts: verdict.json, report.txt, events.jsonl."""
+    facts = _facts(lab, record)
+    if record.measured:
+        client = read_client(_lines(folder / "client.jsonl"))
+        proxy = read_proxy(_lines(folder / "proxy.jsonl"))
+        verdict = judge(facts, client, proxy, _app_logs(folder))
+    else:
+        verdict = judge(facts, None, None, ())
+    (folder / "events.jsonl").write_text("".join(json.dumps(asdict(e)) + "\n" for e in record.events))
+    (folder / "verdict.json").write_text(json.dumps(verdict_to_json(verdict), indent=2) + "\n")
+    (folder / "report.txt").write_text(render_text(verdict, details=True))
+    return verdict
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
+
+
+def _app_logs(folder: Path) -> list[AppLog]:
+    return [read_app(path.stem, _lines(path)) for path in sorted((folder / "logs").glob("*.log"))]
+
+
+def _facts(lab: Lab, record: RunRecord) -> RunFacts:
+    executions, parcels = _database(lab, record.run) if record.measured else (None, None)
+    ended = record.ended
+    failed = ended.ending not in {Ending.DONE, Ending.INTERRUPTED}
+    failure = Failure(
+        what=" - ".join(part for part in (ended.reason, ended.detail) if part),
+        where=ended.where,
+        log=ended.log,
+        fix=record.fix,
+    )
+    return RunFacts(
+        run=record.run,
+        project=lab.project.name,
+        command=record.command,
+        from_version=record.from_version,
+        to_version=record.to_version,
+        started_ns=record.started_ns,
+        ended_ns=record.ended_ns,
+        rollout=Outcome(ended.ending.value),
+        reason=ended.reason,
+        failure=failure if failed else None,
+        schema_before=record.schema_before,
+        schema_after=record.schema_after,
+        schema_mode=record.schema_mode,
+        marks=record.marks,
+        min_requests=record.min_requests,
+        steps=steps_of(record.events),
+        swaps=swaps_of(record.events),
+        deaths=deaths_of(record.events),
+        executions=executions,
+        parcels=parcels,
+    )
+
+
+def _database(lab: Lab, run: str) -> tuple[tuple[Execution, ...] | None, frozenset[int] | None]:
+    """The writes that were executed, and the parcels there are. None where the database cannot be asked."""
+    rows: list[tuple[str, int, str, str, str]] | None = None
+    with suppress(LabError):
+        database = lab.database()
+        rows = database.query(
+            "select request_id, attempt, operation, replica, version from lab_executions where request_id like %s",
+            [run.replace("%", r"\%").replace("_", r"\_") + "-%"],
+        )
+        parcels = frozenset(int(row[0]) for row in database.query("select id from parcels"))
+    if rows is None:
+        return None, None
+    executions = tuple(Execution(request_id=i, attempt=a, operation=o, replica=r, version=v) for i, a, o, r, v in rows)
+    return executions, parcels
+
+
+# folds over the run's events
+
+
+def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
+    """What the controller did, and the drains between: from a retirement to its stop."""
+    steps: list[Step] = []
+    begun: dict[tuple[str, str], int] = {}
+    for event in events:
+        d = event.data
+        if event.type == "act-intended":
+            begun[d["verb"], d["replica"]] = event.t_ns
+            if d["verb"] == "stop" and ("drain", d["replica"]) in begun:
+                start = begun.pop(("drain", d["replica"]))
+                steps.append(Step(name="drain", replica=d["replica"], start_ns=start, end_ns=event.t_ns))
+        elif event.type == "act-done":
+            start = begun.pop((d["verb"], d["replica"]), event.t_ns)
+            steps.append(Step(name=d["verb"], replica=d["replica"], start_ns=start, end_ns=event.t_ns))
+            if d["verb"] == "retire":
+                begun["drain", d["replica"]] = event.t_ns
+        elif event.type == "schema-step":
+            steps.append(Step(name=f"schema {d['phase']}", start_ns=event.t_ns, end_ns=event.t_ns))
+    return tuple(steps)
+
+
+def swaps_of(events: Sequence[Event]) -> tuple[Swap, ...]:
+    retired: dict[str, int] = {}
+    stopping: dict[str, int] = {}
+    swaps = []
+    for event in events:
+        d = event.data
+        match event.type, d.get("verb"):
+            case "act-intended", "retire":
+                retired[d["replica"]] = d["in_flight"]
+            case "act-intended", "stop":
+                stopping[d["replica"]] = d["in_flight"]
+            case "act-done", "stop":
+                swaps.append(_swap(d, retired, stopping))
+    return tuple(swaps)
+
+
+def _swap(d: Mapping[str, object], retired: Mapping[str, int], stopping: Mapping[str, int]) -> Swap:
+    name, code = str(d["replica"]), d.get("exit_code")
+    return Swap(
+        replica=name,
+        version=str(d["version"]),
+        in_flight_at_retire=retired.get(name),
+        in_flight_at_stop=stopping.get(name),
+        exit_code=code if isinstance(code, int) else None,
+        oom=bool(d.get("oom")),
+    )
+
+
+def deaths_of(events: Sequence[Event]) -> tuple[Death, ...]:
+    died = [e for e in events if e.type == "replica-died"]
+    return tuple(
+        Death(replica=e.data["replica"], t_ns=e.t_ns, exit_code=e.data["exit_code"], oom=bool(e.data["oom"]))
+        for e in died
+    )

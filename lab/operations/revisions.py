@@ -1,0 +1,43 @@
+"""A version becomes a revision: Compose says what its container is, and the journal keeps that."""
+
+import json
+from dataclasses import asdict
+
+from lab.assembly import Lab
+from lab.docker_engine import LABEL
+from lab.images import Images
+from lab.manifest import Version
+from lab.model import Revision
+
+
+def ensure_revision(lab: Lab, version: Version, images: Images, *, replicas: int) -> Revision:
+    """Return the revision of that version with exactly this image and environment, recorded now if it is new."""
+    spec, image_id = _spec_of(lab, version, images, replicas)
+    known = lab.history().revisions
+    for revision in sorted(known.values(), key=lambda r: -r.number):
+        if (revision.version, revision.image_id, revision.spec) == (version.name, image_id, spec):
+            return revision
+    made = Revision(
+        number=max(known, default=0) + 1,
+        version=version.name,
+        serves_as=version.serves_as,
+        image_id=image_id,
+        spec=spec,
+    )
+    lab.journal.append("revision-recorded", "", 0, asdict(made))
+    return made
+
+
+def _spec_of(lab: Lab, version: Version, images: Images, replicas: int) -> tuple[str, str]:
+    compose, service = lab.compose(images), lab.manifest.service
+    override = compose.write_override(service, version, replicas=replicas)
+    compose.make_template(service, existing=len(lab.engine.replicas_now()), override=override)
+    template = lab.engine.take_template(service)
+    template["Labels"] = {
+        **template["Labels"],
+        "com.docker.compose.project.config_files": str(lab.project.manifest),
+        LABEL + "stop-grace": f"{lab.manifest.stop_grace:g}",
+    }
+    template["Labels"].pop("com.docker.compose.container-number", None)
+    template["Labels"].pop("com.docker.compose.replace", None)
+    return lab.engine.conceal(template), lab.engine.image_id(json.loads(json.dumps(template["Image"])))

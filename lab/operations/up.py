@@ -1,0 +1,169 @@
+"""`lab up`: converge to a lab that runs, and say what was done."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab import images, migrate
+from lab.assembly import Lab
+from lab.clock import measure_clock
+from lab.errors import Exit, LabError, UsageError
+from lab.folds import History
+from lab.gateway import ProxyGateway
+from lab.lease import held_lease
+from lab.model import Ending, Order, Revision
+from lab.operations.revisions import ensure_revision
+from lab.operations.rollouts import Attempt, Listener, run_rollout
+
+PROXY_SECONDS = 30.0
+BASE = "base"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpRequest:
+    replicas: int | None = None
+    version: str | None = None
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpResult:
+    """`changed` False: it was all there."""
+
+    changed: bool
+    replicas: int
+    version: str
+    schema: str | None
+    url: str
+
+
+Told = Callable[[str, str, float], None]
+"""Progress: (part, what, seconds)."""
+
+
+async def up(lab: Lab, request: UpRequest, *, told: Told, listen: Listener) -> UpResult:
+    """Start what is missing, repair what is broken, touch nothing that is right."""
+    check(lab, request)
+    made = await asyncio.to_thread(images.ensure_all, lambda line: told("images", line, 0.0))
+    changed = await asyncio.to_thread(_start_static, lab, made, told)
+    async with lab.gateway() as gateway:
+        await _await_proxy(gateway)
+        async with held_lease(gateway, lab.project.home):
+            history = lab.history()
+            schema = await asyncio.to_thread(_schema, lab, request, told)
+            revision = await asyncio.to_thread(_revision, lab, history, request, made)
+            replicas = request.replicas or (history.replicas if history.current else lab.manifest.replicas)
+            began = time.monotonic()
+            moved = await _converge(lab, gateway, revision, replicas, listen)
+            if moved:
+                told("fleet", f"{replicas}/{replicas} ready  {revision.version}", time.monotonic() - began)
+    return UpResult(
+        changed=changed or moved,
+        replicas=replicas,
+        version=revision.version,
+        schema=schema,
+        url=f"http://127.0.0.1:{lab.port}",
+    )
+
+
+def check(lab: Lab, request: UpRequest) -> None:
+    """Refuse what cannot be meant before anything is touched."""
+    if request.replicas is not None and request.replicas < 1:
+        raise UsageError(id="replicas", what="a fleet has at least one replica", fix="--replicas 1 or more")
+    if request.version:
+        lab.manifest.version(request.version)
+    if request.schema and lab.plan:
+        lab.plan.phase(request.schema)
+    lab.refuse_another_checkout()
+    history = lab.history()
+    now = history.revisions.get(history.current or 0)
+    if now and request.version and request.version != now.version:
+        raise LabError(
+            id="version-differs",
+            what=f"the fleet runs {now.version}, not {request.version}",
+            fix=f"lab roll {request.version}",
+        )
+
+
+def _start_static(lab: Lab, made: images.Images, told: Told) -> bool:
+    began = time.monotonic()
+    static = lab.engine.static()
+    if all(name in static and static[name].running for name in ("db", "proxy")):
+        return False
+    lab.compose(made).start_static()
+    told("network", f"{lab.project.compose_name}_default", time.monotonic() - began)
+    began = time.monotonic()
+    lab.database().wait_until_up()
+    told("postgres", "ready", time.monotonic() - began)
+    told("proxy", f"http://127.0.0.1:{lab.port}", time.monotonic() - began)
+    return True
+
+
+async def _await_proxy(gateway: ProxyGateway) -> None:
+    deadline = time.monotonic() + PROXY_SECONDS
+    while not await gateway.is_up():
+        if time.monotonic() > deadline:
+            raise LabError(
+                id="proxy-gone",
+                what=f"the proxy is not up after {PROXY_SECONDS:g} s",
+                fix="lab logs proxy, then lab down",
+            )
+        await asyncio.sleep(0.05)
+
+
+def _schema(lab: Lab, request: UpRequest, told: Told) -> str | None:
+    if lab.plan is None:
+        return None
+    database, began = lab.database(), time.monotonic()
+    now = migrate.current_phase(database)
+    wanted = request.schema or (BASE if now == migrate.NOTHING else now)
+    if wanted != now:
+        migrate.go_to(database, lab.plan, wanted)
+        told("schema", wanted, time.monotonic() - began)
+    return wanted
+
+
+def _revision(lab: Lab, history: History, request: UpRequest, made: images.Images) -> Revision:
+    if history.current is not None:
+        return history.revisions[history.current]
+    version = lab.manifest.version(request.version or next(iter(lab.manifest.versions)))
+    replicas = request.replicas or lab.manifest.replicas
+    return ensure_revision(lab, version, made, replicas=replicas)
+
+
+async def _converge(lab: Lab, gateway: ProxyGateway, revision: Revision, replicas: int, listen: Listener) -> bool:
+    if await is_whole(lab, gateway, revision, replicas) and lab.history().current == revision.number:
+        return False
+    clock = await measure_clock(gateway)
+    attempt = Attempt(
+        run=f"up-{time.strftime('%Y%m%d-%H%M%S')}",
+        kind="up",
+        target=revision.number,
+        back_to=None,
+        replicas=replicas,
+        order=Order.START_FIRST,
+        batch=1,
+    )
+    ended = await run_rollout(lab, gateway, clock, attempt, listen=listen, archive=lambda _name, _log: None)
+    if ended.ending is not Ending.DONE:
+        exit_code = Exit.ENVIRONMENT if ended.ending is Ending.PAUSED_BY_ENVIRONMENT else Exit.NO
+        log = "\n".join(ended.log)
+        raise LabError(
+            id="not-up",
+            what=f"the fleet did not come up: {ended.reason or ended.ending}",
+            where="\n".join(part for part in (ended.where, ended.detail, log) if part),
+            fix="lab status, lab logs; then lab up again",
+            exit_code=exit_code,
+        )
+    return True
+
+
+async def is_whole(lab: Lab, gateway: ProxyGateway, revision: Revision, replicas: int) -> bool:
+    """Every replica runs that revision and is ready, and there is none beside them."""
+    seen = await lab.engine.replicas()
+    ready = {
+        route.name for route in (await gateway.routing()).routes if route.place == "ready" and route.health == "up"
+    }
+    right = [s for s in seen if s.revision == revision.number and s.name in ready]
+    return len(right) == len(seen) == replicas

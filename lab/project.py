@@ -1,0 +1,115 @@
+"""One lab among others: its name, its folder, its secrets and its port."""
+
+import json
+import os
+import re
+import secrets
+import socket
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError, UsageError
+
+DEFAULT = "default"
+DEFAULT_PORT = 8080
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Everything that tells this lab from another. `home` is the checkout it belongs to."""
+
+    name: str
+    home: Path
+    folder: Path
+
+    @property
+    def compose_name(self) -> str:
+        """The prefix of every container, network and volume."""
+        return f"lab-{self.name}"
+
+    @property
+    def manifest(self) -> Path:
+        return self.home / "compose" / "lab.yaml"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.db"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """Random per project, kept 0600, passed by environment, in no log."""
+
+    db_password: str
+    admin_token: str
+
+
+def project_at(home: Path, name: str) -> Project:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            id="project-name",
+            what=f"{name!r} cannot be the name of a project",
+            fix="use up to 31 of a-z, 0-9 and '-', beginning with a letter or digit",
+        )
+    return Project(name=name, home=home, folder=home / ".lab" / name)
+
+
+def checkout() -> Path:
+    """The checkout that this code runs from."""
+    return Path(__file__).resolve().parent.parent
+
+
+def ensure_secrets(project: Project) -> Secrets:
+    path = project.folder / "secrets.json"
+    _make_folder(project)
+    if not path.exists():
+        _write(path, {"db_password": secrets.token_hex(16), "admin_token": secrets.token_hex(24)})
+    return Secrets(**_read(path))
+
+
+def ensure_port(project: Project, wanted: int | None = None) -> int:
+    """The port of the data plane: 8080 for the default project, else a free one, kept from then on."""
+    path = project.folder / "port.json"
+    _make_folder(project)
+    if wanted is None and path.exists():
+        return int(_read(path)["port"])
+    port = wanted or (DEFAULT_PORT if project.name == DEFAULT else _free_port())
+    _write(path, {"port": port})
+    return port
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_folder(project: Project) -> None:
+    project.folder.mkdir(parents=True, exist_ok=True)
+    project.folder.chmod(0o700)
+
+
+def _write(path: Path, data: dict[str, object]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with os.fdopen(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(data, file)
+    temporary.replace(path)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise LabError(
+            id="state-unreadable",
+            what=f"a file of the lab cannot be read: {error}",
+            where=str(path),
+            fix="lab down, then remove the file and lab up",
+        ) from error
+    return dict(data)

@@ -1,0 +1,224 @@
+"""The load as the controller drives it: a container on the lab's network, or a process of this host.
+
+Both print the same JSON lines. The load outlives the controller, bounded by its own time and count, and is found
+again by its label; what it wrote is read when it has ended.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from lab.docker_engine import DockerEngine
+from lab.errors import LabError
+
+START_SECONDS = 40.0
+MEMORY = 768 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlan:
+    """What is offered. It ends by itself after `max_seconds`, whatever becomes of the controller."""
+
+    run: str
+    rate: float
+    replicas: int
+    seed: int
+    max_seconds: float = 1800.0
+    max_requests: int = 500_000
+    deadline: float = 30.0
+
+    def arguments(self, target: str) -> list[str]:
+        pairs: dict[str, object] = {
+            "--target": target,
+            "--run": self.run,
+            "--rate": self.rate,
+            "--replicas": self.replicas,
+            "--seed": self.seed,
+            "--max-seconds": self.max_seconds,
+            "--max-requests": self.max_requests,
+            "--deadline-s": self.deadline,
+        }
+        return [str(word) for pair in pairs.items() for word in pair]
+
+
+class Source(Protocol):
+    """Where the load runs."""
+
+    def start(self, plan: LoadPlan) -> Iterable[bytes]:
+        """Start it, and yield the lines of its stdout until it ends."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to end: nothing more is offered, what is in flight finishes."""
+        ...
+
+    def collect(self, run: str, into: Path) -> None:
+        """Bring the run's folder, with its ledgers, to `into`."""
+        ...
+
+    def last_words(self) -> str: ...
+
+
+class Load:
+    """One load from its start to its end."""
+
+    def __init__(self, source: Source, plan: LoadPlan) -> None:
+        self._source = source
+        self._plan = plan
+        self._messages: dict[str, dict[str, Any]] = {}
+        self._said = threading.Condition()
+        self._over = False
+        self._failed = ""
+
+    async def start(self) -> None:
+        """Return when the first request is about to be offered. LabError `load` if it refuses to start."""
+        threading.Thread(target=self._listen, name="load", daemon=True).start()
+        await asyncio.to_thread(self._await, lambda: "started" in self._messages or self._over, START_SECONDS)
+        if "started" not in self._messages:
+            raise LabError(
+                id="load",
+                what=f"the load did not start: {self._reason()}",
+                where=f"run {self._plan.run}",
+                fix="lab logs load; a failed self-test means that this client would hide drops",
+            )
+
+    async def stop(self) -> None:
+        """Let what is in flight finish, and return when the ledger is closed."""
+        await asyncio.to_thread(self._source.stop)
+        await asyncio.to_thread(self._await, lambda: self._over, self._plan.deadline + 30)
+
+    async def collect(self, into: Path) -> None:
+        await asyncio.to_thread(self._source.collect, self._plan.run, into)
+
+    @property
+    def tick(self) -> Mapping[str, Any]:
+        """The newest of its status lines; empty before the first."""
+        return self._messages.get("finished") or self._messages.get("tick") or {}
+
+    def _listen(self) -> None:
+        try:
+            for line in self._source.start(self._plan):
+                self._hear(line)
+        except Exception as error:  # noqa: BLE001  it is told to the thread that waits
+            self._failed = str(error)
+        with self._said:
+            self._over = True
+            self._said.notify_all()
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return
+        with self._said:
+            self._messages[message.get("type", "")] = message
+            self._said.notify_all()
+
+    def _await(self, reached: Callable[[], bool], seconds: float) -> bool:
+        with self._said:
+            return self._said.wait_for(reached, timeout=seconds)
+
+    def _reason(self) -> str:
+        if self._messages.get("self-test", {}).get("ok") is False:
+            return "its self-test found that drops would be hidden"
+        said = self._messages.get("error", {}).get("message", "")
+        return str(said or self._failed or self._source.last_words() or f"nothing heard in {START_SECONDS:g} s")
+
+
+class ContainerSource:
+    """The load's image, on the network of the proxy, with the volume of the runs."""
+
+    def __init__(
+        self, engine: DockerEngine, *, image: str, compose_name: str, target: str = "http://proxy:8080"
+    ) -> None:
+        self._engine = engine
+        self._image = image
+        self._compose_name = compose_name
+        self._target = target
+        self._container = ""
+
+    def start(self, plan: LoadPlan) -> Iterable[bytes]:
+        if stale := self._engine.find_helper("load"):
+            self._engine.remove(stale[0])
+        body = {
+            "Image": self._image,
+            "Cmd": ["python", "-m", "loadtest", *plan.arguments(self._target)],
+            "HostConfig": {
+                "NetworkMode": f"{self._compose_name}_default",
+                "Binds": [f"{self._compose_name}_runs:/runs"],
+                "ReadonlyRootfs": True,
+                "Tmpfs": {"/tmp": ""},  # noqa: S108  a tmpfs of the container
+                "CapDrop": ["ALL"],
+                "SecurityOpt": ["no-new-privileges"],
+                "Init": True,
+                "Memory": MEMORY,
+                "PidsLimit": 200,
+            },
+        }
+        name = f"{self._compose_name}-load"
+        self._container = self._engine.run_helper(
+            name=name, role="load", body=body, labels={"rollinglab.run": plan.run}
+        )
+        return self._engine.follow(self._container)
+
+    def stop(self) -> None:
+        if self._container:
+            self._engine.signal(self._container, "SIGTERM")
+
+    def collect(self, run: str, into: Path) -> None:
+        if self._container:
+            self._engine.copy_out(self._container, f"/runs/{run}", into)
+
+    def last_words(self) -> str:
+        if not self._container:
+            return ""
+        return self._engine.logs_now(self._container, tail=5).decode(errors="replace").strip()
+
+
+class HostSource:
+    """`python -m loadtest` on this host, through the published port: for writing locustfiles."""
+
+    def __init__(self, *, port: int, folder: Path, checkout: Path) -> None:
+        self._target = f"http://127.0.0.1:{port}"
+        self._folder = folder
+        self._checkout = checkout
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, plan: LoadPlan) -> Iterable[bytes]:
+        argv = [sys.executable, "-m", "loadtest", *plan.arguments(self._target), "--runs-dir", str(self._folder)]
+        with (self._folder / "load.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                argv,
+                cwd=self._checkout,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        if self._process.stdout is None:
+            raise RuntimeError("a pipe was asked for")
+        return self._process.stdout
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGTERM)
+
+    def collect(self, run: str, into: Path) -> None:
+        """Nothing to do: it writes where the run's folder is."""
+
+    def last_words(self) -> str:
+        return (self._folder / "load.log").read_text(errors="replace")[-400:].strip()
+
+
+def seconds_of_baseline(started: float, wanted: float) -> float:
+    """How much of the baseline is still to come."""
+    return max(0.0, wanted - (time.monotonic() - started))

@@ -1,0 +1,152 @@
+"""PURE: one view-model for status, watch and progress. It says what is; nobody decides by it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lab.model import Container, Place, Replica
+from lab.ports import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaView:
+    """One line of the fleet's table."""
+
+    name: str
+    version: str
+    state: str
+    in_flight: int
+    info: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """The fleet at one instant."""
+
+    project: str
+    phase: str
+    version: str | None
+    replicas_wanted: int
+    ready: int
+    schema_phase: str | None
+    url: str
+    replicas: tuple[ReplicaView, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        return {"schema": "lab.status/1", **asdict(self)}
+
+
+MARKS = {"ready": "✔", "joining": "◌", "starting": "◌", "draining": "◐", "removable": "◐", "ejected": "✖", "dead": "✖"}
+
+
+def replica_view(r: Replica, now_ns: int) -> ReplicaView:
+    return ReplicaView(name=r.name, version=r.version, state=state_of(r), in_flight=r.in_flight, info=_info(r, now_ns))
+
+
+def state_of(r: Replica) -> str:
+    if r.container is Container.EXITED:
+        return "dead"
+    if r.place is None:
+        return "starting"
+    return r.place if r.health == "up" or r.place is not Place.READY else "ejected"
+
+
+def _info(r: Replica, now_ns: int) -> str:
+    if r.container is Container.EXITED:
+        return f"exit code {r.exit_code}" + (", out of memory" if r.oom else "")
+    if r.place is Place.DRAINING and r.deadline_ns:
+        return f"{max(0, (r.deadline_ns - now_ns) / 1e9):.0f}s left"
+    if r.place is Place.JOINING and r.probe and not r.probe.ok:
+        return f"last probe: {r.probe.status} {r.probe.body[:60]}"
+    return ""
+
+
+def fleet_table(view: FleetView) -> list[str]:
+    """The lines that `lab status` prints."""
+    head = f"{view.project}: {view.ready}/{view.replicas_wanted} ready"
+    head += f", {view.version}" if view.version else ""
+    head += f", schema {view.schema_phase}" if view.schema_phase else ""
+    lines = [f"{head}   {view.phase}   {view.url}"]
+    rows = [("REPLICA", "VERSION", "STATE", "IN FLIGHT", "INFO")]
+    rows += [
+        (r.name, r.version, f"{MARKS.get(r.state, ' ')} {r.state}", str(r.in_flight), r.info) for r in view.replicas
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines += [_row(row, widths) for row in rows]
+    return lines + [f"note: {note}" for note in view.notes]
+
+
+def _row(row: Sequence[str], widths: Sequence[int]) -> str:
+    name, version, state, in_flight, info = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+    return "  ".join((name, version, state, in_flight.strip().rjust(widths[3]), info)).rstrip()
+
+
+_DONE = {
+    "create": "started",
+    "start": "started",
+    "join": "joining",
+    "admit": "ready",
+    "retire": "draining",
+    "restore": "restored",
+    "stop": "stopped",
+    "unroute": "unrouted",
+    "delete": "removed",
+}
+
+
+def progress_line(event: Event, started_ns: int) -> str | None:
+    """One line for a log: monotonic seconds, who, what, details. None for what a person need not see."""
+    what = _progress(event)
+    if what is None:
+        return None
+    who, state, detail = what
+    seconds = max(0.0, (event.t_ns - started_ns) / 1e9)
+    return f"[{seconds:6.1f}] {who:<10} {state:<10} {detail}".rstrip()
+
+
+def _progress(event: Event) -> tuple[str, str, str] | None:
+    """(who, state, details) of an event that a person wants to see."""
+    if event.type in {"act-intended", "act-done"}:
+        return _act(event.type, event.data)
+    say = _SAY.get(event.type)
+    return say(event.data) if say else None
+
+
+def _act(type: str, d: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    verb = d["verb"]
+    if type == "act-intended":
+        draining = (d["replica"], "draining", f"{d['version']}, {d['in_flight']} in flight")
+        return draining if verb == "retire" else None
+    if verb in {"retire", "unroute"} or "refused" in d:
+        return None
+    detail = d["version"]
+    if verb == "stop":
+        cut = f", {d['aborted']} aborted at the drain deadline" if d.get("aborted") else ""
+        detail += f", exit code {d['exit_code']}{cut}"
+    return d["replica"], _DONE[verb], detail
+
+
+def _started(d: Mapping[str, Any]) -> tuple[str, str, str]:
+    how = f"{d['replicas']} replicas, surge {d['surge']}, unavailable {d['unavailable']}, {d['order']}"
+    return d["kind"], "started", f"{d['from'] or 'nothing'} -> {d['to']}   {how}"
+
+
+def _waiting(d: Mapping[str, Any]) -> tuple[str, str, str]:
+    left = f", {d['left']:.0f}s left" if d["left"] is not None else ""
+    return "waiting", "for", f"{d['on']}{left}"
+
+
+_SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str]]] = {
+    "rollout-started": _started,
+    "replica-died": lambda d: (
+        d["replica"],
+        "died",
+        f"{d['version']}, exit code {d['exit_code']}, {d['in_flight']} in flight",
+    ),
+    "version-failed": lambda d: ("roll", "failed", d["reason"]),
+    "turned-back": lambda d: ("roll", "back to", d["version"]),
+    "schema-step": lambda d: ("schema", d["phase"], d["what"]),
+    "load-started": lambda d: ("load", "started", f"{d['rate']:g} requests/s"),
+    "waiting": _waiting,
+}
