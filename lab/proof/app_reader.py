@@ -1,7 +1,6 @@
 """A replica's stdout, from lines to records. It holds other text too: that is no fault of it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from lab.proof.records import AppLog, SqlError, Visit
 from lab.proof.rows import Row, Rows, Unusable, number, some_text, text
@@ -34,8 +33,8 @@ class _App:
         self.version: str | None = None
         self.errors: dict[str, SqlError] = {}
         self.exited = False
-        self.pending: dict[tuple[str, int], Visit] = {}
-        self.closed: dict[str, list[Visit]] = {}
+        self.pending: dict[tuple[str, int], int] = {}
+        self.closed: dict[str, tuple[Visit, ...]] = {}
 
     def take(self, row: Row) -> None:
         kind = row["e"]
@@ -51,29 +50,30 @@ class _App:
             self.exited = True
 
     def visits(self) -> dict[str, tuple[Visit, ...]]:
-        for (request, _), visit in self.pending.items():
-            self.closed.setdefault(request, []).append(visit)
-        return {request: tuple(found) for request, found in self.closed.items()}
+        for (request, attempt), begun in self.pending.items():
+            self._keep(request, attempt, begun, None)
+        return self.closed
 
     def _begin(self, request: str, row: Row) -> None:
-        visit = Visit(replica=self.replica, attempt=number(row, "attempt"), begun=number(row, "t"), ended=None)
-        key = (request, visit.attempt)
-        other = self.pending.get(key)
-        if other == visit or any(_same_begin(known, visit) for known in self.closed.get(request, ())):
+        attempt, begun = number(row, "attempt"), number(row, "t")
+        key = (request, attempt)
+        before = self.pending.get(key)
+        known = self.closed.get(request)
+        if before == begun or (known and any((visit.attempt, visit.begun) == (attempt, begun) for visit in known)):
             self.rows.duplicates += 1
             return
-        if other is not None:
-            self.closed.setdefault(request, []).append(other)
-        self.pending[key] = visit
+        if before is not None:
+            self._keep(request, attempt, before, None)
+        self.pending[key] = begun
 
     def _end(self, request: str, row: Row) -> None:
-        ended = number(row, "t")
-        visit = self.pending.pop((request, number(row, "attempt")), None)
-        if visit is None:
+        attempt, ended = number(row, "attempt"), number(row, "t")
+        begun = self.pending.pop((request, attempt), None)
+        if begun is None:
             self.rows.duplicates += 1
-            return
-        self.closed.setdefault(request, []).append(replace(visit, ended=ended))
+        else:
+            self._keep(request, attempt, begun, ended)
 
-
-def _same_begin(known: Visit, visit: Visit) -> bool:
-    return known.attempt == visit.attempt and known.begun == visit.begun
+    def _keep(self, request: str, attempt: int, begun: int, ended: int | None) -> None:
+        visit = Visit(replica=self.replica, attempt=attempt, begun=begun, ended=ended)
+        self.closed[request] = (*self.closed.get(request, ()), visit)

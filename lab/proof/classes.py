@@ -58,8 +58,8 @@ def made_by(joined: Joined, cls: Class) -> MadeBy | None:
         return None
     if joined.end.reason is not None or joined.rejects:
         return MadeBy.PROXY
-    last = joined.attempts[-1].end if joined.attempts else None
-    if last is not None and last.result is not AttemptResult.OK and joined.end.replica is None:
+    last = joined.attempts[-1].result if joined.attempts else None
+    if last not in {AttemptResult.OK, None} and joined.end.replica is None:
         return MadeBy.PROXY
     return MadeBy.APP
 

@@ -115,8 +115,8 @@ def _details(joined: Joined, end: ClientEnd, cls: Class) -> Iterator[str]:
         if told:
             yield told
     for attempt in joined.attempts or ():
-        if attempt.end is not None and attempt.end.result is not AttemptResult.OK:
-            yield f"proxy: {attempt.end.result} ({attempt.replica})"
+        if attempt.result not in {AttemptResult.OK, None}:
+            yield f"proxy: {attempt.result} ({attempt.replica})"
 
 
 def _lost(joined: Joined, end: ClientEnd) -> Iterator[str]:

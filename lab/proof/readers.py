@@ -1,11 +1,9 @@
 """The client's and the proxy's ledger, from lines to records. A request with no end stays open."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from lab.proof.records import (
     Attempt,
-    AttemptEnd,
     AttemptResult,
     ClientEnd,
     ClientFooter,
@@ -17,6 +15,10 @@ from lab.proof.records import (
     Reject,
 )
 from lab.proof.rows import Row, Rows, Unusable, header, number, some_number, some_text, text
+
+# a table is a third of the price of a call to the enum, twice for every request
+OUTCOMES = {outcome.value: outcome for outcome in ClientOutcome}
+RESULTS = {result.value: result for result in AttemptResult}
 
 
 def read_client(lines: Iterable[bytes]) -> ClientLedger:
@@ -88,7 +90,7 @@ class _Client:
     def _end(self, request: str, row: Row) -> None:
         end = ClientEnd(
             t=number(row, "t"),
-            outcome=ClientOutcome(row["outcome"]),
+            outcome=OUTCOMES[row["outcome"]],
             status=some_number(row, "status"),
             version=some_text(row, "version"),
             replica=some_text(row, "replica"),
@@ -125,8 +127,8 @@ class _Proxy:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self.header: Header | None = None
-        self.pending: dict[tuple[str, int], Attempt] = {}
-        self.closed: dict[str, list[Attempt]] = {}
+        self.pending: dict[tuple[str, int], tuple[str, int]] = {}
+        self.closed: dict[str, tuple[Attempt, ...]] = {}
         self.rejects: dict[str, list[Reject]] = {}
         self.begins = 0
         self.footer_attempts: int | None = None
@@ -143,37 +145,36 @@ class _Proxy:
             self.footer_attempts = None  # the proxy came back and went on: that footer was not the last word
 
     def attempts(self) -> dict[str, tuple[Attempt, ...]]:
-        for (request, _), attempt in self.pending.items():
-            self.closed.setdefault(request, []).append(attempt)
-        return {
-            request: tuple(found) if len(found) == 1 else tuple(sorted(found, key=_begun))
-            for request, found in self.closed.items()
-        }
+        for (request, attempt), (replica, begun) in self.pending.items():
+            self._keep(request, _open(attempt, replica, begun))
+        return self.closed
 
     def _begin(self, request: str, row: Row) -> None:
-        attempt = Attempt(number=number(row, "attempt"), replica=text(row, "replica"), begun=number(row, "t"), end=None)
-        key = (request, attempt.number)
-        other = self.pending.get(key)
-        if other == attempt or any(_same_begin(known, attempt) for known in self.closed.get(request, ())):
+        attempt, replica, begun = number(row, "attempt"), text(row, "replica"), number(row, "t")
+        key = (request, attempt)
+        before = self.pending.get(key)
+        known = self.closed.get(request)
+        if before == (replica, begun) or (known and any(_is(found, attempt, begun) for found in known)):
             self.rows.duplicates += 1
             return
         self.begins += 1
-        if other is not None:  # the same id sent twice by the client: two attempts, not one
-            self.closed.setdefault(request, []).append(other)
-        self.pending[key] = attempt
+        if before is not None:  # the same id sent twice by the client: two attempts, not one
+            self._keep(request, _open(attempt, *before))
+        self.pending[key] = (replica, begun)
 
     def _end(self, request: str, row: Row) -> None:
-        end = AttemptEnd(
-            t=number(row, "t"),
-            result=AttemptResult(row["result"]),
-            status=some_number(row, "status"),
-            bytes_up=some_number(row, "bytes_up"),
-        )
-        attempt = self.pending.pop((request, number(row, "attempt")), None)
-        if attempt is None:
+        attempt, result = number(row, "attempt"), RESULTS[row["result"]]
+        begin = self.pending.pop((request, attempt), None)
+        if begin is None:
             self.rows.duplicates += 1
             return
-        self.closed.setdefault(request, []).append(replace(attempt, end=end))
+        replica, begun = begin
+        up = some_number(row, "bytes_up")
+        self._keep(request, Attempt(number=attempt, replica=replica, begun=begun, result=result, bytes_up=up))
+
+    def _keep(self, request: str, attempt: Attempt) -> None:
+        known = self.closed.get(request)
+        self.closed[request] = (attempt,) if known is None else tuple(sorted((*known, attempt), key=_begun))
 
     def _reject(self, request: str, row: Row) -> None:
         reject = Reject(reason=text(row, "reason"), status=number(row, "status"), t=number(row, "t"))
@@ -188,5 +189,9 @@ def _begun(attempt: Attempt) -> int:
     return attempt.begun
 
 
-def _same_begin(known: Attempt, attempt: Attempt) -> bool:
-    return known.number == attempt.number and known.begun == attempt.begun
+def _is(known: Attempt, attempt: int, begun: int) -> bool:
+    return known.number == attempt and known.begun == begun
+
+
+def _open(attempt: int, replica: str, begun: int) -> Attempt:
+    return Attempt(number=attempt, replica=replica, begun=begun, result=None, bytes_up=None)

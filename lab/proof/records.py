@@ -97,27 +97,20 @@ class ClientLedger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEnd:
-    t: int
-    result: AttemptResult
-    status: int | None
-    bytes_up: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
+    """`result` None: the ledger does not say how it ended."""
+
     number: int
     replica: str
     begun: int
-    end: AttemptEnd | None
+    result: AttemptResult | None
+    bytes_up: int | None
 
     @property
     def may_have_sent(self) -> bool:
-        if self.end is None:
-            return True
-        if self.end.bytes_up is None:
-            return self.end.result is not AttemptResult.CONNECT_FAILED
-        return self.end.bytes_up > 0
+        if self.bytes_up is None:
+            return self.result is not AttemptResult.CONNECT_FAILED
+        return self.bytes_up > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from lab.proof.records import Header, Reading
 Row = dict[str, Any]
 Unusable = (KeyError, TypeError, ValueError)
 
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 
 
 class Rows:
@@ -25,15 +25,16 @@ class Rows:
     def __iter__(self) -> Iterator[Row]:
         for line in self._lines:
             self._cut = False
-            if not line.strip():
-                continue
             try:
-                row = _decode(line.decode())
+                told = line.decode().strip()
+                if not told:
+                    continue
+                row, end = _decode(told)
             except (ValueError, RecursionError):
                 self.skipped += 1
                 self._cut = True
                 continue
-            if isinstance(row, dict):
+            if type(row) is dict and end == len(told):
                 yield row
             else:
                 self.skipped += 1

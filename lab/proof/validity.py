@@ -38,10 +38,10 @@ def _client(facts: RunFacts, client: ClientLedger) -> Iterator[Reason]:
             fix="lab logs load",
         )
     lost = orphans(client) + max(0, (footer.offered if footer else 0) - len(client.offers))
-    if lost or client.reading.conflicts:
+    if gaps := lost + client.reading.conflicts:
         yield Reason(
             id="client-ledger-gap",
-            message=f"lines of the client's ledger are lost or contradict each other ({lost + client.reading.conflicts})",
+            message=f"lines of the client's ledger are lost or contradict each other ({gaps})",
             fix="is the disk full? then run it again",
         )
 
@@ -61,10 +61,10 @@ def _proxy(facts: RunFacts, proxy: ProxyLedger | None) -> Iterator[Reason]:
             message="the proxy's ledger ends without its footer",
             fix="lab logs proxy",
         )
-    elif proxy.footer_attempts > proxy.begins:
+    elif (lost := proxy.footer_attempts - proxy.begins) > 0:
         yield Reason(
             id="proxy-ledger-gap",
-            message=f"the proxy's ledger lost attempts ({proxy.footer_attempts - proxy.begins} of {proxy.footer_attempts})",
+            message=f"the proxy's ledger lost attempts ({lost} of {proxy.footer_attempts})",
             fix="is the disk full? then run it again",
         )
 

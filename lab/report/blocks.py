@@ -7,7 +7,7 @@ from lab.proof.result import AppSaw, Breakage, Class, Drop, Loss, MadeBy, Verdic
 from lab.report.numbers import count, many, seconds
 from lab.report.table import table
 
-DETAIL_WIDTH = 72
+DETAIL_WIDTH = 52
 MOST_GROUPS = 12
 INDENT = "  "
 

@@ -1,0 +1,234 @@
+"""One row of the reconciliation table, one story."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from lab.proof import Class, Outcome, Swap, VerdictOutcome
+from lab.proof.records import Death
+from lab.proof.result import AppSaw, MadeBy
+from tests.unit.proof_world import SECOND, START, Story, Try, good, good_write, tell
+
+KILLED = Try(result="closed_before_response", answered=False)
+UNREACHED = Try(result="connect_failed", sent=False, begun=False, answered=False)
+PASS, FAIL, INCONCLUSIVE = VerdictOutcome.PASS, VerdictOutcome.FAIL, VerdictOutcome.INCONCLUSIVE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    name: str
+    story: Story
+    cls: Class
+    outcome: VerdictOutcome
+
+
+def write(**changes: Any) -> Story:
+    return Story(**{"method": "POST", "cohort": "write", "ack": 1, "tries": (Try(executed=1),)} | changes)
+
+
+ROWS = (
+    Row(name="ok, one attempt, one execution", story=good_write(), cls=Class.GOOD, outcome=PASS),
+    Row(name="a read that is ok", story=good(), cls=Class.GOOD, outcome=PASS),
+    Row(
+        name="ok at the second attempt, the first never got a byte through",
+        story=write(tries=(UNREACHED, Try(replica="app-2.1", executed=1))),
+        cls=Class.GOOD,
+        outcome=PASS,
+    ),
+    Row(
+        name="a write that is ok at the second attempt",
+        story=write(tries=(KILLED, Try(replica="app-2.1", executed=1))),
+        cls=Class.MASKED,
+        outcome=FAIL,
+    ),
+    Row(
+        name="a write that its client's library sent twice",
+        story=write(tries=(Try(), Try(executed=1, number=1))),
+        cls=Class.MASKED,
+        outcome=FAIL,
+    ),
+    Row(
+        name="ok after a 503 that only the client's library saw",
+        story=write(rejected="no-ready-replica"),
+        cls=Class.MASKED,
+        outcome=FAIL,
+    ),
+    Row(
+        name="a write executed twice",
+        story=write(tries=(Try(result="closed_before_response", answered=False, executed=1), Try(executed=1))),
+        cls=Class.DUPLICATE,
+        outcome=FAIL,
+    ),
+    Row(
+        name="a write executed twice within one attempt",
+        story=write(method="PATCH", tries=(Try(executed=2),)),
+        cls=Class.DUPLICATE,
+        outcome=FAIL,
+    ),
+    Row(
+        name="a write that no one executed",
+        story=write(tries=(Try(executed=0),)),
+        cls=Class.LOST_WRITE,
+        outcome=FAIL,
+    ),
+    Row(
+        name="a write whose parcel is absent at the end",
+        story=write(parcel_kept=False),
+        cls=Class.LOST_WRITE,
+        outcome=FAIL,
+    ),
+    Row(name="ok without an attempt", story=Story(), cls=Class.BYPASSED, outcome=INCONCLUSIVE),
+    Row(name="refused before the proxy", story=Story(outcome="refused"), cls=Class.REFUSED, outcome=FAIL),
+    Row(name="reset before the proxy", story=Story(outcome="reset"), cls=Class.RESET, outcome=FAIL),
+    Row(
+        name="fails between proxy and app",
+        story=Story(outcome="server_error", status=502, tries=(UNREACHED,), rejected="connect-failed"),
+        cls=Class.SERVER_ERROR,
+        outcome=FAIL,
+    ),
+    Row(
+        name="the answer is lost after the effect",
+        story=write(outcome="reset", ack=None, tries=(Try(result="client_gone", answered=False, executed=1),)),
+        cls=Class.RESET,
+        outcome=FAIL,
+    ),
+    Row(
+        name="times out, and is executed late",
+        story=write(outcome="timeout", ack=None, tries=(Try(result="client_gone", executed=1),)),
+        cls=Class.TIMEOUT,
+        outcome=FAIL,
+    ),
+    Row(
+        name="cut in the body",
+        story=Story(outcome="truncated", tries=(Try(result="truncated", answered=False),)),
+        cls=Class.TRUNCATED,
+        outcome=FAIL,
+    ),
+    Row(
+        name="a whole answer of the wrong shape",
+        story=Story(outcome="contract", tries=(Try(),)),
+        cls=Class.CONTRACT,
+        outcome=FAIL,
+    ),
+    Row(name="never ended", story=good(outcome=None), cls=Class.OPEN, outcome=INCONCLUSIVE),
+    Row(name="never sent", story=Story(outcome="not_sent"), cls=Class.NOT_SENT, outcome=INCONCLUSIVE),
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_each_row_of_the_table_has_its_class_and_its_outcome(row: Row) -> None:
+    verdict = tell(row.story, *(good() for _ in range(3))).verdict()
+    assert verdict.outcome is row.outcome
+    assert verdict.offered == 4
+    assert verdict.dropped_by_class == ({row.cls: 1} if row.outcome is FAIL else {})
+    assert verdict.judged == verdict.answered_ok + verdict.dropped
+    assert [drop.id for drop in verdict.drops] == ([f"r1-{row.story.cohort}-0"] if row.outcome is FAIL else [])
+
+
+def test_a_masked_read_is_told_and_fails_only_when_strict() -> None:
+    world = tell(Story(tries=(KILLED, Try(replica="app-2.1"))))
+    assert (world.verdict().outcome, world.verdict().masked, world.verdict().dropped) == (PASS, 1, 0)
+    assert "masked" in world.verdict().notes[0]
+    assert world.verdict(strict=True).dropped_by_class == {Class.MASKED: 1}
+
+
+def test_a_request_that_the_load_gave_up_is_excluded_and_counted() -> None:
+    verdict = tell(good(), Story(outcome="client_abort", tries=(Try(result="client_gone"),))).verdict()
+    assert (verdict.outcome, verdict.judged, verdict.client_aborts) == (PASS, 1, 1)
+
+
+def test_a_5xx_names_its_maker() -> None:
+    by_proxy = Story(outcome="server_error", status=503, rejected="no-ready-replica")
+    by_app = Story(outcome="server_error", status=500, tries=(Try(),), replica="app-1.1")
+    drops = tell(by_proxy, by_app).verdict().drops
+    assert [drop.made_by for drop in drops] == [MadeBy.PROXY, MadeBy.APP]
+
+
+def test_a_drop_says_when_where_and_in_which_step() -> None:
+    (drop,) = tell(Story(outcome="reset", tries=(KILLED,), detail="closed by peer")).verdict().drops
+    assert (drop.replica, drop.version, drop.step) == ("app-1.1", "v1", "stop")
+    assert drop.when_s == 2.51
+    assert drop.app_saw is AppSaw.UNANSWERED
+    assert drop.detail == "closed by peer; proxy: closed_before_response (app-1.1)"
+
+
+def test_a_drop_outside_the_roll_says_so() -> None:
+    before = tell(Story(outcome="reset"), at=START - SECOND).verdict().drops[0]
+    after = tell(Story(outcome="reset"), at=START + 11 * SECOND).verdict().drops[0]
+    assert (before.step, after.step) == ("before the roll", "after the roll")
+    assert before.when_s < 0
+
+
+def test_what_the_app_saw_is_not_guessed_without_its_log() -> None:
+    world = tell(Story(outcome="reset", tries=(KILLED,)))
+    del world.apps["app-1.1"]
+    verdict = world.verdict()
+    assert verdict.drops[0].app_saw is AppSaw.NO_LOG
+    assert "no log of app-1.1" in verdict.notes[0]
+
+
+def test_what_an_app_began_and_left_unanswered_is_counted_by_its_own_log() -> None:
+    killed = Story(outcome="reset", tries=(KILLED,))
+    still_running = Story(outcome="timeout", tries=(Try(replica="app-2.1", result="client_gone", answered=False),))
+    answered_in_full = Story(tries=(Try(answered=False),))
+    dead = (Death(replica="app-1.1", t_ns=START, exit_code=137),)
+    verdict = tell(killed, killed, still_running, answered_in_full, deaths=dead).verdict()
+    assert verdict.begun_unanswered == 2
+    assert tell(killed, killed).verdict().begun_unanswered == 0
+
+
+def test_a_stopped_replica_counts_as_gone() -> None:
+    swap = Swap(replica="app-1.1", version="v1", in_flight_at_retire=1, in_flight_at_stop=1, exit_code=0)
+    verdict = tell(Story(outcome="reset", tries=(KILLED,)), swaps=(swap,)).verdict()
+    assert verdict.begun_unanswered == verdict.dropped == 1
+    assert verdict.exposure == (swap,)
+
+
+def test_a_database_error_about_columns_is_a_schema_breakage_of_version_and_phase() -> None:
+    error = '42703 column "first_name" does not exist\nLINE 1: ..'
+    broken = Story(outcome="server_error", status=500, tries=(Try(replica="app-1.2"),), error=error)
+    verdict = tell(broken, broken, good(), schema_before="base", schema_after="base").verdict()
+    (breakage,) = verdict.schema_breakages
+    assert (breakage.version, breakage.phase, breakage.code, breakage.count) == ("v2", "base", "42703", 2)
+    assert breakage.message == 'column "first_name" does not exist'
+
+
+def test_a_database_error_about_the_connection_is_no_schema_breakage() -> None:
+    broken = Story(outcome="server_error", status=503, tries=(Try(),), error="57P01 terminating connection")
+    assert tell(broken).verdict().schema_breakages == ()
+
+
+def test_a_death_tells_what_was_dropped_on_it_and_is_no_failure_by_itself() -> None:
+    dead = (Death(replica="app-1.1", t_ns=START + 2 * SECOND, exit_code=137),)
+    (loss,) = tell(Story(outcome="reset", tries=(KILLED,)), deaths=dead).verdict().deaths
+    assert (loss.replica, loss.version, loss.when_s, loss.exit_code) == ("app-1.1", "v1", 2.0, 137)
+    assert loss.dropped_by_class == {Class.RESET: 1}
+    assert tell(good(), deaths=dead).verdict().outcome is PASS
+
+
+def test_latency_is_from_due_and_of_right_answers_that_are_not_slow_on_purpose() -> None:
+    took = [good(took=number * 1_000_000) for number in range(1, 101)]
+    slow = good(cohort="slow", took=5 * SECOND)
+    failed = Story(outcome="timeout", took=9 * SECOND, tries=(KILLED,))
+    latency = tell(*took, slow, failed).verdict().latency
+    assert (latency.p50_ms, latency.p99_ms, latency.samples) == (50.0, 99.0, 100)
+
+
+def test_a_slow_answer_is_counted_and_not_dropped() -> None:
+    verdict = tell(good(took=SECOND), good(), slow_objective_ms=250.0).verdict()
+    assert (verdict.slow, verdict.dropped, verdict.outcome) == (1, 0, PASS)
+
+
+def test_versions_seen_are_counted() -> None:
+    verdict = tell(good(), good(), Story(tries=(Try(replica="app-1.2"),))).verdict()
+    assert verdict.versions == {"v1": 2, "v2": 1}
+
+
+def test_the_rollout_outcome_is_echoed() -> None:
+    verdict = tell(good(), rollout=Outcome.ROLLED_BACK, reason="v2 never became ready").verdict()
+    assert (verdict.run.rollout, verdict.run.reason, verdict.run.duration_s) == (
+        Outcome.ROLLED_BACK,
+        "v2 never became ready",
+        10.0,
+    )

@@ -1,0 +1,268 @@
+"""Every kind of block as people see it. LAB_UPDATE_GOLDEN=1 writes the files anew: read the diff."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.proof import (
+    Class,
+    Command,
+    Drop,
+    Failure,
+    Outcome,
+    Reason,
+    Swap,
+    Verdict,
+    VerdictOutcome,
+    judge,
+    verdict_from_json,
+)
+from lab.proof.result import AppSaw, Breakage, Latency, Loss, MadeBy
+from lab.report import render_json, render_text
+from lab.report.numbers import count, millis
+from tests.unit.proof_world import facts
+
+GOLDEN = Path(__file__).parents[1] / "golden/report"
+
+
+def passed() -> Verdict:
+    blank = judge(replace(facts(), ended_ns=facts().started_ns + 9_800_000_000), None, None, ())
+    return replace(
+        blank,
+        run=replace(blank.run, run="20260102-030405-v1-v2"),
+        outcome=VerdictOutcome.PASS,
+        offered=1412,
+        judged=1412,
+        answered_ok=1412,
+        latency=Latency(p50_ms=14.2, p99_ms=83.4, samples=1300, excluded_cohorts=("slow",)),
+        versions={"v1": 700, "v2": 712},
+        exposure=(
+            Swap(replica="app-1.1", version="v1", in_flight_at_retire=5, in_flight_at_stop=0, exit_code=0),
+            Swap(replica="app-2.1", version="v1", in_flight_at_retire=12, exit_code=137, oom=True),
+        ),
+    )
+
+
+def drop(number: int, when_s: float, **changes: object) -> Drop:
+    base = Drop(
+        id=f"r1-read-{number}",
+        cls=Class.RESET,
+        cohort="read",
+        method="GET",
+        path="/parcels",
+        when_s=when_s,
+        replica="app-2.1",
+        version="v1",
+        step="stop",
+        detail="waiting for the first byte: the connection was closed; proxy: closed_before_response (app-2.1)",
+        app_saw=AppSaw.UNANSWERED,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]  # the fields of a Drop by name
+
+
+def failing(*drops: Drop) -> Verdict:
+    by_class = {cls: sum(found.cls is cls for found in drops) for cls in dict.fromkeys(found.cls for found in drops)}
+    return replace(
+        passed(),
+        outcome=VerdictOutcome.FAIL,
+        exit_code=1,
+        judged=1500,
+        dropped=len(drops),
+        dropped_by_class=by_class,
+        drops=drops,
+    )
+
+
+def dropped() -> Verdict:
+    rejected = drop(
+        9,
+        5.1,
+        cls=Class.SERVER_ERROR,
+        replica=None,
+        step=None,
+        app_saw=AppSaw.NOT_BEGUN,
+        made_by=MadeBy.PROXY,
+        detail="status 503, made by the proxy: no-ready-replica",
+    )
+    resets = [drop(number, 4.1 + number / 50) for number in range(6)]
+    return replace(failing(*resets, rejected), begun_unanswered=6)
+
+
+def killed() -> Verdict:
+    loss = Loss(
+        replica="app-2.1",
+        version="v1",
+        when_s=4.09,
+        exit_code=137,
+        oom=False,
+        expected=False,
+        dropped_by_class={Class.RESET: 5, Class.TRUNCATED: 1},
+    )
+    cuts = [drop(number, 4.1) for number in range(5)]
+    out_of_memory = replace(loss, replica="app-3.1", oom=True, when_s=6.0, dropped_by_class={})
+    told_to = replace(loss, replica="app-1.1", expected=True)
+    verdict = failing(*cuts, drop(6, 4.2, cls=Class.TRUNCATED, detail="inside the body: the connection was closed"))
+    return replace(verdict, deaths=(loss, out_of_memory, told_to), begun_unanswered=6)
+
+
+def schema_breakage() -> Verdict:
+    message = 'column "first_name" of relation "parcels" does not exist'
+    fails = [
+        drop(
+            number,
+            3.0 + number,
+            cls=Class.SERVER_ERROR,
+            made_by=MadeBy.APP,
+            replica="app-1.2",
+            version="v2",
+            step="start",
+            app_saw=AppSaw.ANSWERED,
+            detail=f"42703 {message}",
+        )
+        for number in range(3)
+    ]
+    found = (
+        Breakage(version="v2", phase="base", code="42703", message=message, count=2),
+        Breakage(version="v2", phase="base", code="42P01", message='relation "x" does not exist', count=1),
+        Breakage(version="v1", phase="contracted", code="42703", message="no recipient_name", count=4000),
+    )
+    return replace(failing(*fails), schema_breakages=found, notes=("run with anyway",))
+
+
+def never_ready() -> Verdict:
+    verdict = passed()
+    failure = Failure(
+        what='app-2.2 not ready for 30s; last probe: 503 {"ready": false, "detail": "never"}',
+        where="wave 1/3, container lab-default-app-2 (3f9c12), phase starting",
+        log=("starting v2-never-ready", "listening on 8080"),
+        fix="lab logs app-2.2          then: lab roll v2",
+        more="lab doctor | lab status",
+    )
+    run = replace(
+        verdict.run,
+        to_version="v2-never-ready",
+        rollout=Outcome.ROLLED_BACK,
+        duration_s=33.4,
+        reason="v2-never-ready never became ready",
+        failure=failure,
+    )
+    return replace(verdict, run=run, exit_code=1)
+
+
+def never_ready_and_dropped() -> Verdict:
+    return replace(failing(drop(1, 4.1)), run=never_ready().run)
+
+
+def inconclusive() -> Verdict:
+    reasons = (
+        Reason(
+            id="too-few-requests", message="too few requests to tell: 212 of the 500 wanted", fix="offer more: --rate"
+        ),
+        Reason(id="open-requests", message="requests were offered and never ended (3 open)", fix="lab logs load"),
+    )
+    return replace(
+        passed(), outcome=VerdictOutcome.INCONCLUSIVE, exit_code=4, judged=212, answered_ok=212, reasons=reasons
+    )
+
+
+def fail_in_doubt() -> Verdict:
+    return replace(failing(drop(1, 4.1)), reasons=inconclusive().reasons[1:])
+
+
+def not_measured() -> Verdict:
+    return judge(facts(), None, None, ())
+
+
+def rolled_back_by_hand() -> Verdict:
+    verdict = passed()
+    run = replace(verdict.run, command=Command.ROLLBACK, from_version="v2", to_version="v1")
+    return replace(verdict, run=run, notes=("requests given up by the load itself, not counted: 2",))
+
+
+def paused_by_environment() -> Verdict:
+    verdict = passed()
+    run = replace(verdict.run, rollout=Outcome.PAUSED_ENVIRONMENT, reason="Docker stopped answering")
+    return replace(verdict, run=run, exit_code=3)
+
+
+def interrupted() -> Verdict:
+    verdict = inconclusive()
+    run = replace(verdict.run, rollout=Outcome.INTERRUPTED, reason="interrupted at wave 2/3")
+    return replace(verdict, run=run, exit_code=130)
+
+
+def many_groups() -> Verdict:
+    return failing(*(drop(number, number / 10, step=f"step-{number // 2}") for number in range(30)))
+
+
+CASES = {
+    made.__name__: made
+    for made in (
+        passed,
+        dropped,
+        killed,
+        schema_breakage,
+        never_ready,
+        never_ready_and_dropped,
+        inconclusive,
+        fail_in_doubt,
+        not_measured,
+        rolled_back_by_hand,
+        paused_by_environment,
+        interrupted,
+        many_groups,
+    )
+}
+
+
+def check(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("LAB_UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_verdict_reads_as_its_golden_file(name: str) -> None:
+    check(name, render_text(CASES[name]()))
+
+
+def test_details_add_versions_and_exposure() -> None:
+    check("passed_details", render_text(passed(), details=True))
+
+
+def test_ascii_marks_stand_in_where_a_terminal_has_no_others() -> None:
+    for name, made in CASES.items():
+        text = render_text(made(), ascii_only=True)
+        assert text.isascii(), name
+    assert render_text(passed(), ascii_only=True).startswith("ok v1 -> v2 done in 9.8s")
+    assert render_text(dropped(), ascii_only=True).startswith("x v1 -> v2 done in 9.8s")
+
+
+def test_the_run_folder_is_named_as_the_caller_names_it() -> None:
+    assert render_text(passed(), data="elsewhere/r1").endswith("data: elsewhere/r1\n")
+
+
+def test_only_a_pass_says_0_dropped_of() -> None:
+    telling = {name for name, made in CASES.items() if "- 0 dropped of" in render_text(made())}
+    assert telling == {"passed", "rolled_back_by_hand"}
+
+
+def test_json_holds_the_whole_verdict() -> None:
+    verdict = schema_breakage()
+    assert verdict_from_json(json.loads(render_json(verdict))) == verdict
+
+
+def test_numbers_are_grouped_by_spaces() -> None:
+    assert [count(number) for number in (0, 999, 1412, 1234567)] == ["0", "999", "1 412", "1 234 567"]
+    assert [millis(value) for value in (None, 1.84, 9.96, 14.2, 1951.0)] == [
+        "-",
+        "1.8 ms",
+        "10.0 ms",
+        "14 ms",
+        "1 951 ms",
+    ]
