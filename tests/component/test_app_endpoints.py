@@ -7,62 +7,79 @@ import pytest
 V1_PARCEL = {"key": "k-1", "recipient_name": "Ann Lee Smith", "address": "1 Main St"}
 
 
-@pytest.fixture
-def v1(schema, start_app):
-    return start_app(schema.to("base").conninfo)
+@pytest.fixture(scope="module")
+def base(new_schema):
+    return new_schema().to("base")
 
 
 @pytest.fixture(scope="module")
-def shared_v1(new_schema, start_shared):
-    return start_shared(new_schema().to("base").conninfo)
+def shared_v1(base, start_shared):
+    return start_shared(base.conninfo)
 
 
-def test_a_parcel_is_made_read_changed_and_listed(v1) -> None:
-    made = v1.ask("POST", "/parcels", V1_PARCEL)
+def test_a_parcel_is_made_read_changed_and_listed(shared_v1) -> None:
+    made = shared_v1.ask("POST", "/parcels", V1_PARCEL)
     path = f"/parcels/{made.data['id']}"
 
     assert made.status == 201
     assert made.data == {**V1_PARCEL, "id": made.data["id"], "status": "registered"}
-    assert v1.ask("GET", path).data == made.data
-    changed = v1.ask("PATCH", path, {"status": "sent", "recipient_name": "Eve Adams"})
-    assert (changed.status, changed.data) == (
-        200,
-        {**made.data, "status": "sent", "recipient_name": "Eve Adams"},
-    )
-    assert v1.ask("GET", "/parcels").data == {"items": [changed.data], "next": None}
+    assert shared_v1.ask("GET", path).data == made.data
+    changed = shared_v1.ask("PATCH", path, {"status": "sent", "recipient_name": "Eve Adams"})
+    assert changed.status == 200
+    assert changed.data == {**made.data, "status": "sent", "recipient_name": "Eve Adams"}
+    listed = shared_v1.ask("GET", f"/parcels?after={made.data['id'] - 1}")
+    assert listed.data == {"items": [changed.data], "next": None}
 
 
-def test_a_known_key_gives_the_same_parcel_and_a_second_execution(v1, schema) -> None:
-    first = v1.ask("POST", "/parcels", V1_PARCEL, request_id="r-1")
-    second = v1.ask("POST", "/parcels", {**V1_PARCEL, "address": "2"}, request_id="r-1", headers={"X-Lab-Attempt": "2"})
-    v1.ask("PATCH", f"/parcels/{first.data['id']}", {"status": "sent"}, request_id="r-2")
+def test_a_known_key_gives_the_same_parcel_and_a_second_execution(shared_v1, base) -> None:
+    body = {**V1_PARCEL, "key": "known"}
+    first = shared_v1.ask("POST", "/parcels", body, request_id="known-1")
+    other = {**body, "address": "2"}
+    second = shared_v1.ask("POST", "/parcels", other, request_id="known-1", headers={"X-Lab-Attempt": "2"})
+    path = f"/parcels/{first.data['id']}"
+    shared_v1.ask("PATCH", path, {"status": "sent"}, request_id="known-2")
 
     assert (second.status, second.data) == (200, first.data)
-    assert schema.query("select count(*) from parcels") == [(1,)]
-    executions = schema.query("select request_id, attempt, operation, replica, version from lab_executions order by id")
+    assert base.query("select count(*) from parcels where key = 'known'") == [(1,)]
+    executions = base.query(
+        "select request_id, attempt, operation, replica, version from lab_executions "
+        "where request_id like %s order by id",
+        ("known-%",),
+    )
     assert executions == [
-        ("r-1", 1, "POST /parcels", "app-1.1", "v1-test"),
-        ("r-1", 2, "POST /parcels", "app-1.1", "v1-test"),
-        ("r-2", 1, f"PATCH /parcels/{first.data['id']}", "app-1.1", "v1-test"),
+        ("known-1", 1, "POST /parcels", "app-1.1", "v1-test"),
+        ("known-1", 2, "POST /parcels", "app-1.1", "v1-test"),
+        ("known-2", 1, f"PATCH {path}", "app-1.1", "v1-test"),
     ]
 
 
-def test_a_write_that_fails_was_executed_all_the_same(v1, schema) -> None:
-    schema.query("alter table parcels rename to hidden")
+def test_one_key_in_many_requests_at_once_makes_one_parcel(shared_v1, in_background) -> None:
+    body = {**V1_PARCEL, "key": "raced"}
+    asked = [in_background(shared_v1.ask, "POST", "/parcels", body) for _ in range(8)]
+    replies = [request.result() for request in asked]
 
-    assert v1.ask("POST", "/parcels", V1_PARCEL, request_id="r-1").status == 500
-    assert schema.query("select request_id from lab_executions") == [("r-1",)]
+    assert sorted(reply.status for reply in replies) == [200] * 7 + [201]
+    assert len({reply.data["id"] for reply in replies}) == 1
 
 
-def test_the_list_comes_in_pages_by_rising_id(v1) -> None:
-    ids = [v1.ask("POST", "/parcels", {**V1_PARCEL, "key": f"k-{n}"}).data["id"] for n in range(5)]
-    pages, after = [], 0
+def test_the_list_comes_in_pages_by_rising_id(shared_v1) -> None:
+    keys = [f"page-{number}" for number in range(5)]
+    ids = [shared_v1.ask("POST", "/parcels", {**V1_PARCEL, "key": key}).data["id"] for key in keys]
+    pages, after = [], ids[0] - 1
     while after is not None:
-        page = v1.ask("GET", f"/parcels?after={after}&limit=2").data
+        page = shared_v1.ask("GET", f"/parcels?after={after}&limit=2").data
         pages.append([item["id"] for item in page["items"]])
         after = page["next"]
 
     assert pages == [ids[:2], ids[2:4], ids[4:]]
+
+
+def test_a_write_that_fails_was_executed_all_the_same(schema, start_app) -> None:
+    v1 = start_app(schema.to("base").conninfo)
+    schema.query("alter table parcels rename to hidden")
+
+    assert v1.ask("POST", "/parcels", V1_PARCEL, request_id="r-1").status == 500
+    assert schema.query("select request_id from lab_executions") == [("r-1",)]
 
 
 @pytest.mark.parametrize(
