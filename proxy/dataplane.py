@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from proxy.answers import Written, abort, proxy_made
 from proxy.exchange import Exchange, Limits
@@ -20,20 +21,27 @@ _log = logging.getLogger("proxy")
 
 
 class _Connection(web.RequestHandler):
-    """aiohttp's own refusals of malformed requests, named as the proxy's."""
+    """What aiohttp finds malformed, told to the client in the proxy's name, and to the request it breaks off."""
+
+    def data_received(self, data: bytes) -> None:
+        """Fail a body that stops being one: aiohttp notes the error as a next request, and its reader waits on."""
+        super().data_received(data)
+        request = self._current_request
+        if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+            return
+        if not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError("a chunk is malformed"))
+            request.content.feed_eof()
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: web.BaseRequest,  # noqa: ARG002  aiohttp gives it
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
         if exc is not None and status >= 500:  # noqa: PLR2004
             _log.error("a request could not be handled", exc_info=exc)
-        abort_instead = request.writer.output_size > 0
-        if abort_instead:
-            raise ConnectionError("the answer had begun")
         response = web.Response(status=status, text=f"{message or 'the proxy failed'}\n")
         response.headers["X-Lab-Proxy"] = "bad-request"
         response.force_close()
@@ -128,7 +136,7 @@ class DataPlane:
             if claim is None:
                 break
             tried.add(claim.replica)
-            ended = await exchange.run(claim, may_keep_alive=not self._closing)
+            ended = await exchange.run(claim, may_keep_alive=lambda: not self._closing)
             if ended.result is not Result.CONNECT_FAILED:
                 break
         # A body that waits for its 100 may still come, or never: only the end of the connection is clear.

@@ -4,6 +4,7 @@ Both ways go at the pace of the slower side. However it ends, the claim is given
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -67,10 +68,11 @@ class Exchange:
         if self._task is not None:
             self._task.cancel()
 
-    async def run(self, claim: Claim, *, may_keep_alive: bool) -> Ended:
+    async def run(self, claim: Claim, *, may_keep_alive: Callable[[], bool]) -> Ended:
+        """Carry it out; whether the client's connection may go on is asked when the answer's head is written."""
         ended = Ended(result=Result.CLIENT_GONE, answered=True)
         try:
-            ended = await self._attempt_on(claim, keep_alive=may_keep_alive and self._inbound.keep_alive)
+            ended = await self._attempt_on(claim, may_keep_alive)
         except asyncio.CancelledError:
             if not self._cut:
                 raise
@@ -92,12 +94,13 @@ class Exchange:
         await self._body_left_alone()
         return ended
 
-    async def _attempt_on(self, claim: Claim, *, keep_alive: bool) -> Ended:
+    async def _attempt_on(self, claim: Claim, may_keep_alive: Callable[[], bool]) -> Ended:
         replica, pool = claim.replica, self._gateway.pools[claim.replica]
         try:
             await self._send(claim, pool)
             head = await self._await_head()
-            await self._relay(head, keep_alive=keep_alive and not ends_by_close(head, self._inbound))
+            keep_alive = self._inbound.keep_alive and not ends_by_close(head, self._inbound) and may_keep_alive()
+            await self._relay(head, keep_alive=keep_alive)
             self._hand_back(pool)
         except ConnectFailedError as error:
             return self._failed(Result.CONNECT_FAILED, 502, "connect-failed", f"{replica}: {error}")
@@ -111,7 +114,7 @@ class Exchange:
             return self._failed(Result.CLIENT_GONE, error.status, "bad-request", str(error))
         except ConnectionError:
             return Ended(result=Result.CLIENT_GONE, answered=True)
-        return Ended(result=Result.OK, answered=True, keep_alive=keep_alive and not ends_by_close(head, self._inbound))
+        return Ended(result=Result.OK, answered=True, keep_alive=keep_alive)
 
     def _failed(self, result: Result, status: int, reason: str, message: str) -> Ended:
         if self._head is None:

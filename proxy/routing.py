@@ -154,10 +154,10 @@ class RoutingTable:
 
     def observe(self, replica: str, probe: Probe) -> None:
         entry = self._entries[replica]
-        before = entry.standing
+        before = _outcome(entry)
         entry.last_probe = probe
-        entry.standing = judge(before, entry.route.readiness, ok=probe.ok, now_ns=probe.t)
-        if (before.health, before.proven) != (entry.standing.health, entry.standing.proven):
+        entry.standing = judge(entry.standing, entry.route.readiness, ok=probe.ok, now_ns=probe.t)
+        if _outcome(entry) != before:
             self.seq += 1
 
     def checkpoint(self) -> Checkpoint:
@@ -191,6 +191,13 @@ class RoutingTable:
     def _changed(self) -> None:
         self.epoch += 1
         self.seq += 1
+
+
+def _outcome(entry: Entry) -> tuple[Health, bool, bool | None, int | None]:
+    """Return what of the probes somebody may wait for; that one more passed like the one before is no change."""
+    probe = entry.last_probe
+    ok, status = (None, None) if probe is None else (probe.ok, probe.status)
+    return entry.standing.health, entry.standing.proven, ok, status
 
 
 def _why(entry: Entry) -> str:

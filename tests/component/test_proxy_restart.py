@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy.errors import RefusedStartError
+from proxy.statefile import StateFile
 from tests.proxy_world import PATIENCE, World, connected, environment, get, read_answer, send, world
 
 
@@ -99,7 +101,14 @@ async def test_the_acknowledged_retirement_is_on_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"schema": "lab.proxy-routes/1"}', '{"schema": "lab.proxy-routes/9"}']
 )
-async def test_an_unreadable_state_file_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
+def test_no_state_is_made_up_from_an_unreadable_file(tmp_path: Path, content: str) -> None:
+    (tmp_path / "routes.json").write_text(content)
+    with pytest.raises(RefusedStartError, match=r"routes\.json"):
+        StateFile(tmp_path).load()
+
+
+async def test_an_unreadable_state_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    content = '{"schema": "lab.proxy-'
     (tmp_path / "routes.json").write_text(content)
     process = await _proxy(tmp_path)
     _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
