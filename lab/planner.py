@@ -76,7 +76,7 @@ class _View:
 
     def in_transition(self, slot: int) -> bool:
         kept = self.kept(slot)
-        if self.leaving(slot) or not self.of(slot):
+        if self.leaving(slot) or not any(r.alive for r in self.of(slot)):
             return True
         return kept is not None and not (kept.available and not self.outgoing(slot))
 

@@ -84,7 +84,8 @@ class ParcelUser(OpenLoopUser):
 
 
 def _post(turn: Turn, recipient: Recipient, address: str) -> Stored | None:
-    key = f"{turn.rng.getrandbits(64):016x}"
+    # the run is part of it: the same seed in another run must not find what this one has stored
+    key = f"{turn.sender.run}-{turn.rng.getrandbits(48):012x}"
     body = {"key": key, "recipient_name": recipient.name, "address": address}
     check = partial(check_parcel, holds={"key": key, "address": address}, recipient=recipient)
     data = turn.post("/parcels", body, check=check, key=key)

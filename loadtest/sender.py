@@ -50,7 +50,7 @@ class Sender:
         deadline_ns: int,
         on_end: Callable[[Ended], None],
     ) -> None:
-        self._run = run
+        self.run = run
         self._transport = transport
         self._ledger = ledger
         self._tally = tally
@@ -59,7 +59,7 @@ class Sender:
         self._numbers = itertools.count(1)
 
     def send(self, ask: Ask) -> Judgement:
-        request_id = f"{self._run}-{ask.cohort}-{next(self._numbers)}"
+        request_id = f"{self.run}-{ask.cohort}-{next(self._numbers)}"
         now = time.monotonic_ns()
         self._ledger.offer(
             request_id=request_id, cohort=ask.cohort, method=ask.method, path=ask.path, due=ask.due, t=now, key=ask.key

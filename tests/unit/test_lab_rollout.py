@@ -64,6 +64,8 @@ class Bench:
         if verb is Verb.START and sum(r.alive for r in replicas) + 1 > self.n + self.surge:
             self.violations.append(f"start of {name} makes more than {self.n + self.surge}")
         it = next((r for r in replicas if r.name == name), None)
+        if verb is Verb.CREATE and it is not None:
+            self.violations.append(f"{name} is created a second time")
         if verb is Verb.RETIRE and it is not None and it.available:
             left = sum(r.available for r in replicas) - 1
             if left < self.n - self.unavailable:
@@ -213,6 +215,15 @@ def test_a_killed_replica_is_replaced_and_its_death_is_in_the_journal() -> None:
     (death,) = bench.journal.events(types=["replica-died"])
     assert death.data["exit_code"] == 137
     assert bench.versions() == ["v2", "v2", "v2"]
+
+
+def test_a_replica_that_died_before_the_roll_is_replaced_by_the_new_version_once() -> None:
+    bench = Bench(n=3).up()
+    bench.world.kill("app-3.1")
+
+    assert bench.roll(V2, V1).ending is Ending.DONE
+    assert [act for act in bench.acts if act[0] is Verb.CREATE][0] == (Verb.CREATE, "app-3.2")
+    assert not bench.violations
 
 
 def test_without_the_wait_for_the_drain_a_replica_is_stopped_while_it_drains() -> None:
