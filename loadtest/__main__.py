@@ -8,7 +8,9 @@ def _main() -> int:
     monkey.patch_all()
     from loadtest.run import main
 
-    return main(sys.argv[1:])
+    # Locust's web page reads the command line as its own
+    arguments, sys.argv[1:] = sys.argv[1:], []
+    return main(arguments)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ hides its own freeze. Here the time a request is due is fixed beforehand, and it
 
 import random
 import time
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -18,8 +16,9 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from loadtest.cohorts import Cohort, Turn
-from loadtest.schedule import Arrivals, Share, Slot, SlowPlan, plan_slow, shares, slots
+from loadtest.schedule import Share, Slot, shares, slots
 from loadtest.sender import Sender
+from loadtest.settings import Settings
 
 _BURST = 64
 
@@ -30,30 +29,13 @@ class StopReason(StrEnum):
     MAX_REQUESTS = "max-requests"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    run: str
-    rate: float
-    replicas: int
-    seed: int
-    max_seconds: float
-    max_requests: int
-    deadline_s: float
-    arrivals: Arrivals
-    pool: int
-
-    @property
-    def slow(self) -> SlowPlan:
-        return plan_slow(self.rate, self.replicas, deadline_s=self.deadline_s)
-
-
 class OpenLoop:
-    """Follows the plan until it is over or `stop` is called; then waits for what is in flight."""
+    """Follows the schedule until it is over or `stop` is called; then waits for what is in flight."""
 
-    def __init__(self, plan: Plan, sender: Sender) -> None:
-        self._plan = plan
+    def __init__(self, settings: Settings, sender: Sender) -> None:
+        self._settings = settings
         self._sender = sender
-        self._in_flight = Pool(plan.pool)
+        self._in_flight = Pool(settings.pool)
         self._stop = Event()
         self.over = Event()
         self.reason = StopReason.STOPPED
@@ -72,7 +54,7 @@ class OpenLoop:
             self._offer_all(user)
             self._stop.set()
             # each request ends by its own deadline; the rest is for this machine being busy
-            self.complete = bool(self._in_flight.join(self._plan.deadline_s + 5))
+            self.complete = bool(self._in_flight.join(self._settings.deadline_s + 5))
             self._in_flight.kill()
         except Exception as error:  # noqa: BLE001 - Locust would log it and go on
             self._fail(error)
@@ -82,7 +64,8 @@ class OpenLoop:
     def _offer_all(self, user: "OpenLoopUser") -> None:
         cohorts = user.cohorts()
         start = time.monotonic_ns()
-        for slot in slots(_shares(cohorts, self._plan), **self._timing()):
+        mix, settings = _shares(cohorts, self._settings), self._settings
+        for slot in slots(mix, rate=settings.rate, seed=settings.seed, arrivals=settings.arrivals):
             found = self._limit(slot, cohorts[slot.cohort])
             if found is not None:
                 self.reason = found
@@ -91,13 +74,10 @@ class OpenLoop:
                 return
             self._offer(user, cohorts[slot.cohort], slot, start + slot.after_ns)
 
-    def _timing(self) -> dict[str, Any]:
-        return {"rate": self._plan.rate, "seed": self._plan.seed, "arrivals": self._plan.arrivals}
-
     def _limit(self, slot: Slot, cohort: Cohort) -> StopReason | None:
-        if slot.after_ns >= self._plan.max_seconds * 1e9:
+        if slot.after_ns >= self._settings.max_seconds * 1e9:
             return StopReason.MAX_SECONDS
-        if slot.place + cohort.requests > self._plan.max_requests:
+        if slot.place + cohort.requests > self._settings.max_requests:
             return StopReason.MAX_REQUESTS
         return None
 
@@ -114,8 +94,8 @@ class OpenLoop:
         turn = Turn(
             cohort=slot.cohort,
             due=due,
-            rng=random.Random(f"turn-{self._plan.seed}-{slot.number}"),
-            slow_seconds=self._plan.slow.seconds,
+            rng=random.Random(f"turn-{self._settings.seed}-{slot.number}"),
+            slow_seconds=self._settings.slow.seconds,
             sender=self._sender,
             stopping=self._stop.is_set,
             room=room,
@@ -169,6 +149,6 @@ class OpenLoopUser(User):
         raise StopUser
 
 
-def _shares(cohorts: dict[str, Cohort], plan: Plan) -> dict[str, Share]:
+def _shares(cohorts: dict[str, Cohort], settings: Settings) -> dict[str, Share]:
     weights = {name: (found.weight, found.requests) for name, found in cohorts.items() if not found.slow}
-    return shares(weights, plan.slow, plan.rate)
+    return shares(weights, settings.slow, settings.rate)

@@ -11,7 +11,7 @@ import gevent
 from loadtest.ledger import Ledger, LedgerError
 from loadtest.locustfile import ParcelUser
 from loadtest.messages import Broken, Message, Reply
-from loadtest.open_loop import LabEnvironment, OpenLoop, Plan
+from loadtest.open_loop import LabEnvironment, OpenLoop
 from loadtest.outcomes import Outcome
 from loadtest.selftest import self_test
 from loadtest.sender import Ended, Sender
@@ -45,7 +45,6 @@ def main(argv: Sequence[str]) -> int:
 def _run(settings: Settings, status: Status) -> None:
     _allow_connections(settings.pool)
     _prove_honest(status)
-    plan = _plan(settings)
     with Ledger(settings.ledger) as ledger:
         ledger.header(run=settings.run, rate=settings.rate, seed=settings.seed, t=time.monotonic_ns())
         tally = Tally()
@@ -59,10 +58,10 @@ def _run(settings: Settings, status: Status) -> None:
             deadline_ns=settings.deadline_ns,
             on_end=_tell(environment),
         )
-        loop = environment.loop = OpenLoop(plan, sender)
+        loop = environment.loop = OpenLoop(settings, sender)
         _stop_on_signals(loop.stop)
         _wait_for_target(transport, settings, loop)
-        status.started(plan, t=time.monotonic_ns())
+        status.started(settings, t=time.monotonic_ns())
         _drive(environment, loop, settings, lambda: status.tick(tally, t=time.monotonic_ns()))
         counts, lag = tally.counts, tally.lag_p99_ms()
         ledger.footer(t=time.monotonic_ns(), counts=counts, lag_p99_ms=lag, complete=loop.complete)
@@ -77,20 +76,6 @@ def _prove_honest(status: Status) -> None:
             f"the client hides broken answers: {result.injected} requests were dropped on purpose and "
             f"{result.reported} of them reported. Check the installed geventhttpclient against the lock"
         )
-
-
-def _plan(settings: Settings) -> Plan:
-    return Plan(
-        run=settings.run,
-        rate=settings.rate,
-        replicas=settings.replicas,
-        seed=settings.seed,
-        max_seconds=settings.max_seconds,
-        max_requests=settings.max_requests,
-        deadline_s=settings.deadline_s,
-        arrivals=settings.arrivals,
-        pool=settings.pool,
-    )
 
 
 def _wait_for_target(transport: Transport, settings: Settings, loop: OpenLoop) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.schedule import Arrivals
+from loadtest.schedule import Arrivals, SlowPlan, plan_slow
 
 # a request id is at most 64 characters long: the run, the longest cohort name and seven digits must fit
 _RUN = re.compile(r"[A-Za-z0-9._-]{1,38}")
@@ -34,6 +34,10 @@ class Settings:
     @property
     def deadline_ns(self) -> int:
         return int(self.deadline_s * 1e9)
+
+    @property
+    def slow(self) -> SlowPlan:
+        return plan_slow(self.rate, self.replicas, deadline_s=self.deadline_s)
 
 
 def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:

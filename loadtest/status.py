@@ -5,8 +5,8 @@ import os
 import stat
 import sys
 
-from loadtest.open_loop import Plan
 from loadtest.selftest import SelfTest
+from loadtest.settings import Settings
 from loadtest.tally import Counts, Tally
 
 
@@ -23,10 +23,10 @@ class Status:
     def self_test(self, result: SelfTest) -> None:
         self._line("self-test", ok=result.ok, injected=result.injected, reported=result.reported)
 
-    def started(self, plan: Plan, *, t: int) -> None:
+    def started(self, settings: Settings, *, t: int) -> None:
         self._ticked_at = t
-        slow = {"per_second": plan.slow.per_second, "seconds": plan.slow.seconds}
-        self._line("started", t=t, run=plan.run, rate=plan.rate, seed=plan.seed, slow=slow)
+        slow = {"per_second": settings.slow.per_second, "seconds": settings.slow.seconds}
+        self._line("started", t=t, run=settings.run, rate=settings.rate, seed=settings.seed, slow=slow)
 
     def tick(self, tally: Tally, *, t: int) -> None:
         counts = tally.counts

@@ -12,6 +12,7 @@ from loadtest.messages import Broken, Reply
 from loadtest.oracle import Expected, Judgement, judge
 from loadtest.outcomes import Flaw, Outcome, Phase, flaw_of_close, flaw_of_deadline, flaw_of_error
 from loadtest.parcels import Known, Recipient, Stored, check_page, check_parcel, check_slept, some_recipient
+from sample_app import envelope as app
 
 PARCEL = {"id": 7, "key": "k", "recipient_name": "Zoë Müller", "address": "1 Harbour Street", "status": "registered"}
 V2 = {**PARCEL, "first_name": "Zoë", "last_name": "Müller"}
@@ -210,3 +211,8 @@ def test_what_is_known_is_what_was_acknowledged() -> None:
 def test_names_have_two_words_so_that_they_split_one_way_only() -> None:
     rng = random.Random(1)
     assert all(some_recipient(rng).name.count(" ") == 1 for _ in range(100))
+
+
+def test_what_the_app_seals_the_load_can_unseal() -> None:
+    body = app.seal(request_id="r-1", sender=app.Sender(version="v1", replica="app-1.1"), data=PARCEL)
+    assert unseal(body, request_id="r-1") == Envelope(version="v1", replica="app-1.1", data=PARCEL, error=None)
