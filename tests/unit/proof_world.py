@@ -53,6 +53,7 @@ class Story:
     ack: int | None = None
     parcel_kept: bool = True
     took: int = SECOND // 100
+    sent_late: int = 0
 
 
 @dataclass(kw_only=True)
@@ -145,7 +146,7 @@ def tell(*stories: Story, at: int = START + 2 * SECOND + SECOND // 2, **changes:
 def _tell(world: World, request: str, story: Story, t: int) -> None:
     path = "/parcels" if story.method in {"GET", "POST"} else "/parcels/7"
     offer = {"e": "offer", "id": request, "cohort": story.cohort, "method": story.method, "path": path}
-    world.client.append({**offer, "due": t, "t": t})
+    world.client.append({**offer, "due": t, "t": t + story.sent_late})
     for place, attempt in enumerate(story.tries, start=1):
         _attempt(world, request, story, attempt, place=place, t=t + place * 1000)
     if story.rejected is not None:

@@ -1,6 +1,6 @@
 """One row of the reconciliation table, one story."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ class Row:
 
 
 def write(**changes: Any) -> Story:
-    return Story(**{"method": "POST", "cohort": "write", "ack": 1, "tries": (Try(executed=1),)} | changes)
+    return replace(good_write(), **changes)
 
 
 ROWS = (
@@ -213,6 +213,33 @@ def test_latency_is_from_due_and_of_right_answers_that_are_not_slow_on_purpose()
     failed = Story(outcome="timeout", took=9 * SECOND, tries=(KILLED,))
     latency = tell(*took, slow, failed).verdict().latency
     assert (latency.p50_ms, latency.p99_ms, latency.samples) == (50.0, 99.0, 100)
+
+
+def test_the_wait_before_a_late_send_is_part_of_the_latency() -> None:
+    verdict = tell(good(took=SECOND, sent_late=SECOND * 9 // 10)).verdict()
+    assert verdict.latency.p50_ms == 1000.0
+
+
+def test_a_write_that_one_attempt_began_twice_is_masked() -> None:
+    world = tell(good_write())
+    log = world.apps["app-1.1"]
+    log += [{**row, "t": row["t"] + 50} for row in log if row["e"] != "start"]
+    assert world.verdict().dropped_by_class == {Class.MASKED: 1}
+
+
+def test_a_write_sent_again_while_the_first_is_under_way_is_masked() -> None:
+    world = tell(good_write())
+    begin = next(row for row in world.proxy if row["e"] == "begin")
+    world.proxy.insert(2, {**begin, "t": begin["t"] + 5})
+    assert world.verdict().dropped_by_class == {Class.MASKED: 1}
+
+
+def test_a_begin_written_twice_is_one_begin() -> None:
+    world = tell(good_write())
+    for rows in (world.proxy, world.apps["app-1.1"]):
+        at = next(at for at, row in enumerate(rows) if row["e"] == "begin")
+        rows.insert(at, rows[at])
+    assert (world.verdict().outcome, world.verdict().masked) == (PASS, 0)
 
 
 def test_a_slow_answer_is_counted_and_not_dropped() -> None:
