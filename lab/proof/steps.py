@@ -5,7 +5,7 @@ from lab.proof.records import RunFacts, Step
 # a cut connection is noticed a moment after the stop that cut it was reported as over
 AFTERMATH_NS = 500_000_000
 
-SCHEMA_STEPS = frozenset({"expand", "backfill", "contract"})
+SCHEMA_STEP = "schema "  # and the phase it leads to
 
 
 def step_at(facts: RunFacts, t: int, replica: str | None) -> str | None:
@@ -24,13 +24,17 @@ def step_at(facts: RunFacts, t: int, replica: str | None) -> str | None:
 
 
 def phase_at(facts: RunFacts, t: int) -> str:
-    before, after = facts.schema_before or "unknown", facts.schema_after or "unknown"
-    steps = [step for step in facts.steps if step.name in SCHEMA_STEPS]
-    if before == after or not steps or t > max(step.end_ns for step in steps):
-        return after
-    if t < min(step.start_ns for step in steps):
-        return before
-    return f"{before} -> {after}"
+    """The phase that the last schema step before that instant led to; both phases while a step goes on."""
+    phase = facts.schema_before or "unknown"
+    steps = [step for step in facts.steps if step.name.startswith(SCHEMA_STEP)]
+    for step in sorted(steps, key=lambda step: step.start_ns):
+        if t < step.start_ns:
+            return phase
+        led_to = step.name.removeprefix(SCHEMA_STEP)
+        if t < step.end_ns:
+            return f"{phase} -> {led_to}"
+        phase = led_to
+    return phase
 
 
 def _latest(steps: list[Step], t: int, *, after_ns: int) -> Step | None:

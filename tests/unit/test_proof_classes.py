@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from lab.proof import Class, Outcome, Swap, VerdictOutcome
+from lab.proof import Class, Outcome, Step, Swap, VerdictOutcome
 from lab.proof.records import Death
 from lab.proof.result import AppSaw, MadeBy
-from tests.unit.proof_world import SECOND, START, Story, Try, good, good_write, tell
+from lab.proof.steps import phase_at
+from tests.unit.proof_world import SECOND, START, Story, Try, facts, good, good_write, tell
 
 KILLED = Try(result="closed_before_response", answered=False)
 UNREACHED = Try(result="connect_failed", sent=False, begun=False, answered=False)
@@ -192,6 +193,15 @@ def test_a_database_error_about_columns_is_a_schema_breakage_of_version_and_phas
     (breakage,) = verdict.schema_breakages
     assert (breakage.version, breakage.phase, breakage.code, breakage.count) == ("v2", "base", "42703", 2)
     assert breakage.message == 'column "first_name" does not exist'
+
+
+def test_a_schema_breakage_belongs_to_the_phase_of_its_instant() -> None:
+    expand = Step(name="schema expanded", start_ns=START + SECOND, end_ns=START + 2 * SECOND)
+    backfill = Step(name="schema backfilled", start_ns=START + 3 * SECOND, end_ns=START + 3 * SECOND)
+    run = facts(schema_before="base", schema_after="backfilled", steps=(backfill, expand))
+    instants = [START, START + SECOND, START + 2 * SECOND, START + 3 * SECOND]
+    assert [phase_at(run, t) for t in instants] == ["base", "base -> expanded", "expanded", "backfilled"]
+    assert phase_at(facts(schema_before="base"), START) == "base"
 
 
 def test_a_database_error_about_the_connection_is_no_schema_breakage() -> None:
