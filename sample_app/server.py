@@ -87,8 +87,8 @@ class Responder:
             return self._error(call, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "bad-input", error.text or "")
         except DatabaseError as error:
             return self._database_error(call, error)
-        except ConnectionError:
-            raise
+        except ConnectionError:  # the client left in the middle of its body: this reaches nobody, and has no `end`
+            return self._error(call, HTTPStatus.BAD_REQUEST, "bad-input", "the body ended early")
         except Exception as error:  # noqa: BLE001 - a bug of ours is still answered, and said in the log
             log.write("error", id=call.request_id, code="internal", message=repr(error))
             return self._error(call, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", type(error).__name__)

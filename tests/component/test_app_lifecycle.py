@@ -148,6 +148,18 @@ def test_a_client_that_left_first_has_a_begin_and_no_end(start_app, base) -> Non
     assert replica.events("error") == []
 
 
+def test_a_client_that_left_within_its_body_has_a_begin_and_no_end(start_app, base, capfd) -> None:
+    replica = start_app(base.conninfo)
+    with socket.create_connection(("127.0.0.1", replica.port)) as client:
+        client.sendall(b"POST /parcels HTTP/1.1\r\nHost: app\r\nContent-Length: 99\r\n\r\n{")
+        replica.logged("begin", path="/parcels")
+    replica.terminate()
+
+    assert replica.ended() == 0
+    assert replica.unanswered() == [f"{replica.name}-1"]
+    assert capfd.readouterr().err == ""
+
+
 def test_every_line_of_the_app_log_is_as_the_schema_says(start_app, base, root) -> None:
     replica = start_app(base.conninfo, "v2")
     replica.ask("POST", "/parcels", {"key": "k", "recipient_name": "A", "address": "1"}, request_id="r-1")
