@@ -15,25 +15,25 @@ _GZIP_LEVEL = 1  # the file is a third as big already; a higher level costs minu
 
 def save(file: Path, progress: Progress = silent) -> Images:
     """Write the five images of this clone into the file, compressed if its name ends in .gz."""
-    store = Store.open()
-    images = find_all(store)
-    if images is None:
-        raise LabError(
-            id="images-missing",
-            what="not all images of this clone are in the engine's store",
-            fix="make lab-up (or any `lab up`) makes them; then save again",
-        )
-    progress(f"saving {len(astuple(images))} images to {file}")
-    write(store, astuple(images), file)
+    with Store.open() as store:
+        images = find_all(store)
+        if images is None:
+            raise LabError(
+                id="images-missing",
+                what="not all images of this clone are in the engine's store",
+                fix="make lab-up (or any `lab up`) makes them; then save again",
+            )
+        progress(f"saving {len(astuple(images))} images to {file}")
+        write(store, astuple(images), file)
     return images
 
 
 def load(file: Path, progress: Progress = silent) -> Images:
     """Put the images of the file into the engine's store; afterwards this clone needs no network."""
-    store = Store.open()
-    progress(f"loading images from {file}")
-    read(store, file)
-    images = find_all(store)
+    with Store.open() as store:
+        progress(f"loading images from {file}")
+        read(store, file)
+        images = find_all(store)
     if images is None:
         raise LabError(
             id="images-stale",

@@ -27,8 +27,8 @@ def silent(_: str) -> None:
 
 def ensure_all(progress: Progress = silent) -> Images:
     """Return all five images, making those that are missing."""
-    store = Store.open()
-    return find_all(store) or _make_all(store, progress)
+    with Store.open() as store:
+        return find_all(store) or _make_all(store, progress)
 
 
 def find_all(store: Store) -> Images | None:
@@ -45,7 +45,8 @@ def find_all(store: Store) -> Images | None:
 
 def ensure_base(kind: Kind, progress: Progress = silent) -> str:
     """Return the reference of a base image that is in the engine's store from now on."""
-    return bases.ensure(Store.open(), kind, progress)
+    with Store.open() as store:
+        return bases.ensure(store, kind, progress)
 
 
 def ensure_postgres_base() -> str:
@@ -57,12 +58,14 @@ def _make_all(store: Store, progress: Progress) -> Images:
     start = time.monotonic()
 
     def base(kind: Kind) -> str:
-        reference = bases.ensure(store.another(), kind, progress)
+        with store.another() as own:
+            reference = bases.ensure(own, kind, progress)
         progress(f"{kind}: {reference} ({time.monotonic() - start:.1f} s)")
         return reference
 
     def part(name: Part, python: str) -> str:
-        reference = parts.ensure(store.another(), name, python, progress)
+        with store.another() as own:
+            reference = parts.ensure(own, name, python, progress)
         progress(f"{name}: {reference} ({time.monotonic() - start:.1f} s)")
         return reference
 

@@ -5,9 +5,10 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import docker
 import docker.errors
@@ -40,6 +41,12 @@ class Store:
     def another(self) -> "Store":
         return Store(self.endpoint)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._api.close()
+
     def has(self, reference: str) -> bool:
         return self._inspect(reference) is not None
 
@@ -61,17 +68,17 @@ class Store:
 
     def tag(self, image: str, reference: str) -> None:
         repository, _, tag = reference.rpartition(":")
-        self._api.tag(image, repository, tag)
+        with _asking(f"tagging {reference}"):
+            self._api.tag(image, repository, tag)
 
     def remove(self, reference: str) -> None:
-        try:
+        with suppress(docker.errors.ImageNotFound), _asking(f"removing {reference}"):
             self._api.remove_image(reference)
-        except docker.errors.ImageNotFound:
-            return
 
     def import_root(self, stream: IO[bytes], changes: list[str]) -> str:
         """Make an image of one layer from a tar of a root file system; return its id, untagged."""
-        answer: str = self._api.import_image(src=stream, changes=changes)
+        with _asking("importing a root file system"):
+            answer: str = self._api.import_image(src=stream, changes=changes)
         last = json.loads(answer.strip().splitlines()[-1])
         if "error" in last:
             raise EngineError(id="image-import", what=f"the engine refused the import: {last['error']}")
@@ -80,26 +87,31 @@ class Store:
     def build(self, context: bytes, reference: str, arguments: Mapping[str, str], network: str | None) -> None:
         """Build and tag; LabError `image-build` carries the end of the build's log."""
         log: list[str] = []
-        events = self._api.build(
-            fileobj=BytesIO(context),
-            custom_context=True,
-            tag=reference,
-            buildargs=dict(arguments),
-            network_mode=network,
-            rm=True,
-            forcerm=True,
-            decode=True,
-        )
-        for event in events:
-            if "error" in event:
-                raise _build_error(reference, log, str(event["error"]))
-            log += str(event.get("stream", "")).splitlines()
+        failure = ""
+        with _asking(f"building {reference}"):
+            events = self._api.build(
+                fileobj=BytesIO(context),
+                custom_context=True,
+                tag=reference,
+                buildargs=dict(arguments),
+                network_mode=network,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            # read to the end also after an error: that is what gives the connection back
+            for event in events:
+                failure = failure or str(event.get("error", ""))
+                log += str(event.get("stream", "")).splitlines()
+        if failure:
+            raise _build_error(reference, log, failure)
 
     def registry_answers(self, reference: str) -> bool:
         """Whether a registry knows the image, asked for a few seconds at most."""
         try:
-            connect(self.endpoint, REGISTRY_SECONDS).inspect_distribution(reference)  # type: ignore[no-untyped-call]
-        except (docker.errors.DockerException, requests.RequestException):
+            with connect(self.endpoint, REGISTRY_SECONDS) as api:
+                api.inspect_distribution(reference)  # type: ignore[no-untyped-call]
+        except (EngineError, docker.errors.DockerException, requests.RequestException):
             return False
         return True
 
@@ -121,24 +133,31 @@ class Store:
 
     def save(self, references: Iterable[str]) -> Iterator[bytes]:
         """Yield one archive of all the images, as `docker save` makes it."""
-        answer = self._api.get(
-            f"{self._api.base_url}/v{self._api.api_version}/images/get",
-            params=[("names", reference) for reference in references],
-            stream=True,
-            timeout=CALL_SECONDS,
-        )
-        if not answer.ok:
-            raise EngineError(id="image-save", what=f"the engine refused to save: {answer.text.strip()}")
-        yield from answer.iter_content(1 << 20)
+        url = f"{self._api.base_url}/v{self._api.api_version}/images/get"
+        names = [("names", reference) for reference in references]
+        with (
+            _asking("saving images"),
+            self._api.get(url, params=names, stream=True, timeout=CALL_SECONDS) as answer,
+        ):
+            if not answer.ok:
+                raise EngineError(id="image-save", what=f"the engine refused to save: {answer.text.strip()}")
+            yield from answer.iter_content(1 << 20)
 
     def load(self, stream: IO[bytes]) -> None:
-        for event in self._api.load_image(stream):  # type: ignore[no-untyped-call]
-            if "error" in event:
-                raise EngineError(id="image-load", what=str(event["error"]))
+        with _asking("loading images"):
+            events = list(self._api.load_image(stream))  # type: ignore[no-untyped-call]
+        failure = next((str(event["error"]) for event in events if "error" in event), "")
+        if failure:
+            raise EngineError(
+                id="image-load",
+                what=f"the engine cannot load the file: {failure}",
+                fix="lab images load takes a file that `lab images save` wrote, whole",
+            )
 
     def _inspect(self, reference: str) -> dict[str, Any] | None:
         try:
-            image: dict[str, Any] = self._api.inspect_image(reference)  # type: ignore[no-untyped-call]
+            with _asking(f"looking for {reference}"):
+                image: dict[str, Any] = self._api.inspect_image(reference)  # type: ignore[no-untyped-call]
         except docker.errors.ImageNotFound:
             return None
         return image
@@ -146,9 +165,10 @@ class Store:
     def _pull(self, reference: str, events: "queue.Queue[dict[str, Any] | str | None]") -> None:
         repository, _, tag = reference.rpartition(":")
         try:
-            for event in connect(self.endpoint, CALL_SECONDS).pull(repository, tag=tag, stream=True, decode=True):
-                events.put(str(event["error"]) if "error" in event else event)
-        except (docker.errors.DockerException, requests.RequestException) as error:
+            with connect(self.endpoint, CALL_SECONDS) as api:
+                for event in api.pull(repository, tag=tag, stream=True, decode=True):
+                    events.put(str(event["error"]) if "error" in event else event)
+        except (EngineError, docker.errors.DockerException, requests.RequestException) as error:
             events.put(str(error))
         events.put(None)
 
@@ -165,7 +185,22 @@ def connect(endpoint: Endpoint, seconds: int) -> docker.APIClient:
             ca_cert=str(authority) if authority.exists() else None,
             verify=True,
         )
-    return docker.APIClient(base_url=endpoint.url, version="auto", timeout=seconds, tls=tls)
+    with _asking(f"talking to {endpoint.url}"):
+        return docker.APIClient(base_url=endpoint.url, version="auto", timeout=seconds, tls=tls)
+
+
+@contextmanager
+def _asking(what: str) -> Iterator[None]:
+    try:
+        yield
+    except docker.errors.ImageNotFound:
+        raise
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise EngineError(
+            id="engine-call",
+            what=f"{what} failed: {error}",
+            fix="see whether the engine runs and has space left: docker info, docker system df",
+        ) from error
 
 
 def _build_error(reference: str, log: list[str], error: str) -> LabError:
