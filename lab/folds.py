@@ -27,6 +27,11 @@ class Counts:
                 self.ended.add(data["replica"])
             case "act-done", Verb.ADMIT if "refused" not in data:
                 self.admitted.add(data["replica"])
+            case "lab-removed", _:
+                # names begin again with generation 1
+                self.generations.clear()
+                self.ended.clear()
+                self.admitted.clear()
             case "replica-died", _:
                 self.ended.add(data["replica"])
                 if event.run == self.run:

@@ -1,6 +1,5 @@
 """The manifest: a Compose file whose rolled service carries `x-lab`. Read here, and nowhere else."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,10 @@ from typing import Any
 
 import yaml
 
+from lab.durations import seconds
 from lab.errors import LabError, UsageError
 from lab.model import Order
 from lab.ports import Readiness
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +75,6 @@ def read_manifest(path: Path) -> Manifest:
         return _manifest(path, rolled[0], services[rolled[0]])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _bad(path, f"services.{rolled[0]}: {error}") from error
-
-
-def seconds(text: object) -> float:
-    """Compose's durations, `1m30s` or `500ms`, in seconds. ValueError for anything else."""
-    parts = _DURATION.findall(str(text))
-    if not parts or "".join(number + unit for number, unit in parts) != str(text):
-        raise ValueError(f"{text!r} is not a duration such as 500ms, 10s or 1m30s")
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def _manifest(path: Path, name: str, service: Mapping[str, Any]) -> Manifest:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from lab.durations import seconds
+from lab.errors import UsageError
 from lab.model import LoadFrom, Order
 
 Project = Annotated[
@@ -27,4 +29,22 @@ NoLoad = Annotated[bool, typer.Option("--no-load", help="Roll without traffic; n
 LoadFromOption = Annotated[
     LoadFrom, typer.Option("--load-from", help="Where the load runs; host for writing locustfiles.")
 ]
+ReadyTimeout = Annotated[
+    str | None,
+    typer.Option("--ready-timeout", envvar="LAB_READY_TIMEOUT", help="How long a replica may take.", metavar="TIME"),
+]
+DrainTimeout = Annotated[
+    str | None,
+    typer.Option("--drain-timeout", envvar="LAB_DRAIN_TIMEOUT", help="How long a drain may take.", metavar="TIME"),
+]
 SkipDrain = Annotated[bool, typer.Option("--test-skip-drain", hidden=True)]
+
+
+def duration(text: str | None, option: str) -> float | None:
+    """`500ms`, `10s`, `5m` in seconds."""
+    if text is None:
+        return None
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise UsageError(id="duration", what=f"{option}: {error}", fix=f"{option} 30s") from error

@@ -30,5 +30,5 @@ def report(
             fix="lab roll v2" if not folders else f"the last is {folders[-1].name}",
         )
     verdict = verdict_from_json(jsonlib.loads((chosen[-1] / "verdict.json").read_text()))
-    typer.echo(render_json(verdict) if json else render_text(verdict, data=str(chosen[-1]), details=True), nl=json)
+    typer.echo(render_json(verdict) if json else render_text(verdict, data=str(chosen[-1]), details=True), nl=False)
     return verdict.exit_code

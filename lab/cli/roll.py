@@ -9,6 +9,7 @@ from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import (
     Batch,
+    DrainTimeout,
     Json,
     LoadFromOption,
     MinRequests,
@@ -17,7 +18,9 @@ from lab.cli._options import (
     Project,
     Quiet,
     Rate,
+    ReadyTimeout,
     SkipDrain,
+    duration,
 )
 from lab.model import LoadFrom, SchemaMode
 
@@ -30,6 +33,8 @@ def roll(
     version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
     order: OrderOption = None,
     batch: Batch = None,
+    ready_timeout: ReadyTimeout = None,
+    drain_timeout: DrainTimeout = None,
     rate: Rate = None,
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
@@ -50,6 +55,8 @@ def roll(
         version=version,
         order=order,
         batch=batch,
+        ready_timeout=duration(ready_timeout, "--ready-timeout"),
+        drain_timeout=duration(drain_timeout, "--drain-timeout"),
         rate=rate,
         min_requests=min_requests,
         load=not no_load,
@@ -65,6 +72,8 @@ def roll(
 def rollback(
     order: OrderOption = None,
     batch: Batch = None,
+    ready_timeout: ReadyTimeout = None,
+    drain_timeout: DrainTimeout = None,
     rate: Rate = None,
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
@@ -83,6 +92,8 @@ def rollback(
         kind=Command.ROLLBACK,
         order=order,
         batch=batch,
+        ready_timeout=duration(ready_timeout, "--ready-timeout"),
+        drain_timeout=duration(drain_timeout, "--drain-timeout"),
         rate=rate,
         min_requests=min_requests,
         load=not no_load,
@@ -103,7 +114,7 @@ def _run(project: str, request: "RollRequest", *, as_json: bool, quiet: bool) ->
         _output.result(text, {"schema": "lab.roll/1", "changed": False, "version": done.version}, as_json=as_json)
         return 0
     if as_json:
-        typer.echo(render_json(done.verdict))
+        typer.echo(render_json(done.verdict), nl=False)
     else:
         typer.echo(render_text(done.verdict, data=_short(done.folder)), nl=False)
     return done.verdict.exit_code

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -122,15 +121,14 @@ def _facts(lab: Lab, record: RunRecord) -> RunFacts:
 
 def _database(lab: Lab, run: str) -> tuple[tuple[Execution, ...] | None, frozenset[int] | None]:
     """The writes that were executed, and the parcels there are. None where the database cannot be asked."""
-    rows: list[tuple[str, int, str, str, str]] | None = None
-    with suppress(LabError):
+    try:
         database = lab.database()
         rows = database.query(
             "select request_id, attempt, operation, replica, version from lab_executions where request_id like %s",
             [run.replace("%", r"\%").replace("_", r"\_") + "-%"],
         )
         parcels = frozenset(int(row[0]) for row in database.query("select id from parcels"))
-    if rows is None:
+    except LabError:
         return None, None
     executions = tuple(Execution(request_id=i, attempt=a, operation=o, replica=r, version=v) for i, a, o, r, v in rows)
     return executions, parcels
@@ -143,20 +141,30 @@ def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
     """What the controller did, and the drains between: from a retirement to its stop."""
     steps: list[Step] = []
     begun: dict[tuple[str, str], int] = {}
+
+    def begin(name: str, who: str, event: Event) -> None:
+        begun[name, who] = event.t_ns
+
+    def end(name: str, who: str, event: Event, *, shown: str = "") -> None:
+        start = begun.pop((name, who), None)
+        if start is not None:
+            steps.append(Step(name=shown or name, replica=who or None, start_ns=start, end_ns=event.t_ns))
+
     for event in events:
         d = event.data
-        if event.type == "act-intended":
-            begun[d["verb"], d["replica"]] = event.t_ns
-            if d["verb"] == "stop" and ("drain", d["replica"]) in begun:
-                start = begun.pop(("drain", d["replica"]))
-                steps.append(Step(name="drain", replica=d["replica"], start_ns=start, end_ns=event.t_ns))
-        elif event.type == "act-done":
-            start = begun.pop((d["verb"], d["replica"]), event.t_ns)
-            steps.append(Step(name=d["verb"], replica=d["replica"], start_ns=start, end_ns=event.t_ns))
-            if d["verb"] == "retire":
-                begun["drain", d["replica"]] = event.t_ns
-        elif event.type == "schema-step":
-            steps.append(Step(name=f"schema {d['phase']}", start_ns=event.t_ns, end_ns=event.t_ns))
+        match event.type, d.get("verb"), d.get("what"):
+            case "act-intended", verb, _:
+                begin(verb, d["replica"], event)
+                if verb == "stop":
+                    end("drain", d["replica"], event)
+            case "act-done", verb, _:
+                end(verb, d["replica"], event)
+                if verb == "retire":
+                    begin("drain", d["replica"], event)
+            case "schema-step", _, "begins":
+                begin(d["phase"], "", event)
+            case "schema-step", _, "done":
+                end(d["phase"], "", event, shown=f"schema {d['phase']}")
     return tuple(steps)
 
 

@@ -39,6 +39,8 @@ class RollRequest:
     kind: Command = Command.ROLL
     order: Order | None = None
     batch: int | None = None
+    ready_timeout: float | None = None
+    drain_timeout: float | None = None
     rate: float | None = None
     min_requests: int | None = None
     load: bool = True
@@ -226,6 +228,8 @@ class _Run:
             replicas=ready.replicas,
             order=ready.order,
             batch=ready.batch,
+            ready_timeout=self._request.ready_timeout,
+            drain_timeout=self._request.drain_timeout,
             wait_for_drain=not self._request.skip_drain,
         )
         with_interrupt = _Interrupts()

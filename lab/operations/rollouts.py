@@ -19,7 +19,7 @@ Archive = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One rollout to run: `back_to` is the revision to return to if the target fails."""
+    """One rollout to run: `back_to` is the revision to return to if the target fails. Timeouts None: the manifest's."""
 
     run: str
     kind: str
@@ -28,6 +28,8 @@ class Attempt:
     replicas: int
     order: Order
     batch: int
+    ready_timeout: float | None = None
+    drain_timeout: float | None = None
     wait_for_drain: bool = True
 
 
@@ -78,8 +80,8 @@ def spec_of(lab: Lab, attempt: Attempt) -> RolloutSpec:
         replicas=attempt.replicas,
         surge=attempt.batch if first else 0,
         unavailable=0 if first else attempt.batch,
-        ready_timeout=lab.manifest.ready_timeout,
-        drain_timeout=lab.manifest.drain_timeout,
+        ready_timeout=attempt.ready_timeout or lab.manifest.ready_timeout,
+        drain_timeout=attempt.drain_timeout or lab.manifest.drain_timeout,
         wait_for_drain=attempt.wait_for_drain,
     )
 
