@@ -25,8 +25,8 @@ _HOP_BY_HOP = frozenset(
         b"http2-settings",
     }
 )
-# Never to be taken away by a `Connection: host`.
-_NOT_NOMINABLE = frozenset({b"host", b"content-length", b"via", b"authorization", b"x-lab-request-id"})
+# Never to be taken away by a `Connection: content-length`: the body would have no end. What is ours is added after.
+_NOT_NOMINABLE = frozenset({b"content-length", b"via"})
 # Said by the proxy alone: what a client says about itself is not believed.
 _OURS = frozenset(
     {

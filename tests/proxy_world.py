@@ -131,6 +131,7 @@ class Replica:
         self.gone = asyncio.Event()
         self._respond = respond or (self.hold if holding else self.hello)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     @property
@@ -170,8 +171,10 @@ class Replica:
             while True:
                 await self._serve_one(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            self.gone.set()
+            if task in self._asked:
+                self.gone.set()
         finally:
+            self._asked.discard(task)
             self.open_connections -= 1
             self._tasks.discard(task)
             writer.transport.abort()
@@ -185,6 +188,9 @@ class Replica:
             writer.write(head.encode())
         else:
             self.requests.append(request)
+            task = asyncio.current_task()
+            assert task is not None
+            self._asked.add(task)
             await self._respond(request, reader, writer)
         await writer.drain()
 

@@ -127,14 +127,19 @@ async def test_a_cut_answer_is_a_reset_where_only_the_end_of_the_connection_ends
 
 
 async def test_a_client_that_leaves_takes_its_request_from_the_replica(tmp_path: Path) -> None:
+    arrived = asyncio.Event()
+
+    async def listens(_request: Received, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.readexactly(1)
+
     async with world(tmp_path) as lab:
         await lab.change("PUT", "/v1/run", run="r1")
-        replica = await lab.holding("app-1.1")
+        replica = await lab.serve("app-1.1", listens)
         async with connected(lab.port) as (_, writer):
             writer.write(get())
-            await replica.arrived.acquire()
+            await arrived.wait()
             writer.transport.abort()
-            replica.held.release()
             await asyncio.wait_for(replica.gone.wait(), 5)
             entry = lab.server.gateway.table.entries["app-1.1"]
             await eventually(lambda: entry.in_flight == 0)

@@ -47,7 +47,9 @@ async def test_a_retired_replica_is_given_no_request(tmp_path: Path) -> None:
         assert (len(old.requests), len(new.requests)) == (2, 8)
 
 
-async def test_every_connection_is_closed_before_a_replica_is_removable(tmp_path: Path) -> None:
+async def test_every_connection_is_closed_before_a_replica_is_removable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with world(tmp_path) as lab:
         replica = await lab.holding("app-1.1")
         clients = [asyncio.create_task(send(lab.port, get())) for _ in range(8)]
@@ -56,11 +58,21 @@ async def test_every_connection_is_closed_before_a_replica_is_removable(tmp_path
         for _ in range(6):
             replica.held.release()
         await eventually(lambda: lab.server.gateway.pools["app-1.1"].idle == 6)
+        pool, table = lab.server.gateway.pools["app-1.1"], lab.server.gateway.table
         await lab.retire(replica)
+        assert ((await lab.seen(replica))["idle"], (await lab.seen(replica))["in_flight"]) == (0, 2)
         replica.held.release()
+        await eventually(lambda: table.entries["app-1.1"].in_flight == 1)
+        assert pool.idle == 0, "a connection released by a draining replica was pooled"
+
+        open_when_removable: list[int] = []
+        emptied = table.emptied
+        monkeypatch.setattr(
+            table, "emptied", lambda name: open_when_removable.append(pool.connections) or emptied(name)
+        )
         replica.held.release()
         await lab.removable(replica)
-        assert lab.server.gateway.pools["app-1.1"].connections == 0
+        assert open_when_removable == [0]
         assert replica.open_connections == 0
         await asyncio.gather(*clients)
 

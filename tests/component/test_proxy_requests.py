@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy import pool as pool_module
 from tests.proxy_world import Received, Replica, Responder, World, connected, eventually, get, send, world
 
 
@@ -254,7 +255,47 @@ async def test_a_connection_on_which_more_comes_than_was_asked_for_is_not_used_a
         assert lab.server.gateway.pools["app-1.1"].idle == 0
 
 
-async def test_an_idle_connection_that_the_replica_closes_is_dropped_at_once(tmp_path: Path) -> None:
+async def test_an_idle_connection_is_closed_by_the_proxy_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "IDLE_SECONDS", 0.02)
+    async with world(tmp_path) as lab:
+        replica = await lab.serve("app-1.1", says(OK))
+        await send(lab.port, get())
+        await asyncio.wait_for(replica.gone.wait(), 5)
+        assert lab.server.gateway.pools["app-1.1"].idle == 0
+
+
+async def test_an_idle_connection_on_which_anything_comes_is_dropped_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "IDLE_SECONDS", 60)
+    go_on = asyncio.Event()
+
+    async def speaks_up(_request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        await go_on.wait()
+        writer.write(OK)
+
+    async with world(tmp_path) as lab:
+        await lab.serve("app-1.1", speaks_up)
+        await send(lab.port, get())
+        pool = lab.server.gateway.pools["app-1.1"]
+        assert pool.idle == 1
+        go_on.set()
+        await eventually(lambda: pool.idle == 0)
+
+
+async def test_an_answer_cannot_have_its_length_taken_away(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await lab.serve(
+            "app-1.1", says(b"HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 2\r\n\r\nok")
+        )
+        assert (await send(lab.port, get())).headers["content-length"] == "2"
+
+
+async def test_an_idle_connection_that_the_replica_closes_is_dropped_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "IDLE_SECONDS", 60)
     async with world(tmp_path) as lab:
         replica = await lab.serve("app-1.1", says(OK))
         await send(lab.port, get())
