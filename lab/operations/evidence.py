@@ -1,7 +1,7 @@
 """Gathers what a run left behind, and lets the proof judge it. The run's folder holds everything that was judged."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -9,17 +9,15 @@ from lab.assembly import Lab
 from lab.controller import Ended
 from lab.errors import LabError
 from lab.model import Ending
+from lab.operations.timeline import deaths_of, steps_of, swaps_of
 from lab.ports import Event
 from lab.proof import (
     AppLog,
     Command,
-    Death,
     Execution,
     Failure,
     Outcome,
     RunFacts,
-    Step,
-    Swap,
     Verdict,
     judge,
     read_app,
@@ -132,73 +130,3 @@ def _database(lab: Lab, run: str) -> tuple[tuple[Execution, ...] | None, frozens
         return None, None
     executions = tuple(Execution(request_id=i, attempt=a, operation=o, replica=r, version=v) for i, a, o, r, v in rows)
     return executions, parcels
-
-
-# folds over the run's events
-
-
-def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
-    """What the controller did, and the drains between: from a retirement to its stop."""
-    steps: list[Step] = []
-    begun: dict[tuple[str, str], int] = {}
-
-    def begin(name: str, who: str, event: Event) -> None:
-        begun[name, who] = event.t_ns
-
-    def end(name: str, who: str, event: Event, *, shown: str = "") -> None:
-        start = begun.pop((name, who), None)
-        if start is not None:
-            steps.append(Step(name=shown or name, replica=who or None, start_ns=start, end_ns=event.t_ns))
-
-    for event in events:
-        d = event.data
-        match event.type, d.get("verb"), d.get("what"):
-            case "act-intended", verb, _:
-                begin(verb, d["replica"], event)
-                if verb == "stop":
-                    end("drain", d["replica"], event)
-            case "act-done", verb, _:
-                end(verb, d["replica"], event)
-                if verb == "retire":
-                    begin("drain", d["replica"], event)
-            case "schema-step", _, "begins":
-                begin(d["phase"], "", event)
-            case "schema-step", _, "done":
-                end(d["phase"], "", event, shown=f"schema {d['phase']}")
-    return tuple(steps)
-
-
-def swaps_of(events: Sequence[Event]) -> tuple[Swap, ...]:
-    retired: dict[str, int] = {}
-    stopping: dict[str, int] = {}
-    swaps = []
-    for event in events:
-        d = event.data
-        match event.type, d.get("verb"):
-            case "act-intended", "retire":
-                retired[d["replica"]] = d["in_flight"]
-            case "act-intended", "stop":
-                stopping[d["replica"]] = d["in_flight"]
-            case "act-done", "stop":
-                swaps.append(_swap(d, retired, stopping))
-    return tuple(swaps)
-
-
-def _swap(d: Mapping[str, object], retired: Mapping[str, int], stopping: Mapping[str, int]) -> Swap:
-    name, code = str(d["replica"]), d.get("exit_code")
-    return Swap(
-        replica=name,
-        version=str(d["version"]),
-        in_flight_at_retire=retired.get(name),
-        in_flight_at_stop=stopping.get(name),
-        exit_code=code if isinstance(code, int) else None,
-        oom=bool(d.get("oom")),
-    )
-
-
-def deaths_of(events: Sequence[Event]) -> tuple[Death, ...]:
-    died = [e for e in events if e.type == "replica-died"]
-    return tuple(
-        Death(replica=e.data["replica"], t_ns=e.t_ns, exit_code=e.data["exit_code"], oom=bool(e.data["oom"]))
-        for e in died
-    )

@@ -50,32 +50,18 @@ def test_two_labs_side_by_side_do_not_touch_each_other(new_lab: Callable[[str], 
     rolled.up("--replicas", "1")
     url = other.up("--replicas", "2", "--json").json["url"]
     before = other.containers
-    load = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "loadtest",
-            "--target",
-            url,
-            "--run",
-            "side",
-            "--rate",
-            "30",
-            "--runs-dir",
-            str(tmp_path),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert load.stdout is not None
-    assert any(b'"started"' in line for line in load.stdout)
+    argv = [sys.executable, "-m", "loadtest", "--target", url, "--run", "side", "--rate", "30"]
+    with subprocess.Popen(
+        [*argv, "--runs-dir", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+    ) as load:
+        assert load.stdout is not None
+        assert any(b'"started"' in line for line in load.stdout)
 
-    assert_clean(rolled.roll("roll", "v2"))
-    assert rolled("down").exit_code == 0
+        assert_clean(rolled.roll("roll", "v2"))
+        assert rolled("down").exit_code == 0
 
-    load.terminate()
-    assert load.wait(timeout=60) == 0
+        load.terminate()
+        assert load.wait(timeout=60) == 0
     assert other.containers == before
     lines = [json.loads(line) for line in (tmp_path / "side" / "client.jsonl").read_text().splitlines()]
     outcomes = [line["outcome"] for line in lines if line["e"] == "end"]

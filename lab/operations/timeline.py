@@ -1,0 +1,83 @@
+"""PURE: what the journal's events of one run tell the proof: steps, swaps and deaths."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lab.ports import Event
+from lab.proof import Death, Step, Swap
+
+
+@dataclass(slots=True)
+class _Spans:
+    """Pairs beginnings with ends."""
+
+    steps: list[Step] = field(default_factory=list)
+    begun: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def begin(self, name: str, who: str, t_ns: int) -> None:
+        self.begun[name, who] = t_ns
+
+    def end(self, name: str, who: str, t_ns: int) -> None:
+        start = self.begun.pop((name, who), None)
+        if start is not None:
+            self.steps.append(Step(name=name, replica=who or None, start_ns=start, end_ns=t_ns))
+
+
+def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
+    """What the controller did, and the drains between: from a retirement to its stop."""
+    spans = _Spans()
+    for event in events:
+        if event.type == "schema-step":
+            mark = spans.begin if event.data["what"] == "begins" else spans.end
+            mark(f"schema {event.data['phase']}", "", event.t_ns)
+        elif event.type in {"act-intended", "act-done"}:
+            _act(spans, event)
+    return tuple(spans.steps)
+
+
+def _act(spans: _Spans, event: Event) -> None:
+    verb, replica = event.data["verb"], event.data["replica"]
+    if event.type == "act-intended":
+        spans.begin(verb, replica, event.t_ns)
+        if verb == "stop":
+            spans.end("drain", replica, event.t_ns)
+    else:
+        spans.end(verb, replica, event.t_ns)
+        if verb == "retire":
+            spans.begin("drain", replica, event.t_ns)
+
+
+def swaps_of(events: Sequence[Event]) -> tuple[Swap, ...]:
+    retired: dict[str, int] = {}
+    stopping: dict[str, int] = {}
+    swaps = []
+    for event in events:
+        d = event.data
+        match event.type, d.get("verb"):
+            case "act-intended", "retire":
+                retired[d["replica"]] = d["in_flight"]
+            case "act-intended", "stop":
+                stopping[d["replica"]] = d["in_flight"]
+            case "act-done", "stop":
+                swaps.append(_swap(d, retired, stopping))
+    return tuple(swaps)
+
+
+def _swap(d: Mapping[str, object], retired: Mapping[str, int], stopping: Mapping[str, int]) -> Swap:
+    name, code = str(d["replica"]), d.get("exit_code")
+    return Swap(
+        replica=name,
+        version=str(d["version"]),
+        in_flight_at_retire=retired.get(name),
+        in_flight_at_stop=stopping.get(name),
+        exit_code=code if isinstance(code, int) else None,
+        oom=bool(d.get("oom")),
+    )
+
+
+def deaths_of(events: Sequence[Event]) -> tuple[Death, ...]:
+    died = [e for e in events if e.type == "replica-died"]
+    return tuple(
+        Death(replica=e.data["replica"], t_ns=e.t_ns, exit_code=e.data["exit_code"], oom=bool(e.data["oom"]))
+        for e in died
+    )
