@@ -8,13 +8,6 @@ import pytest
 from tests.proxy_world import Load, Received, World, connected, eventually, get, send, world
 
 
-async def _slow_hello(_request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    length = next((int(v) for k, v in _request.headers if k.lower() == "content-length"), 0)
-    await reader.readexactly(length)
-    await asyncio.sleep(0.005)
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-
-
 async def test_requests_in_flight_at_the_retirement_are_finished_and_only_then_is_it_removable(tmp_path: Path) -> None:
     async with world(tmp_path) as lab:
         replica = await lab.holding("app-1.1")
@@ -143,24 +136,33 @@ async def test_a_drain_can_be_taken_back(tmp_path: Path) -> None:
         assert (await lab.seen(replica))["deadline_ns"] is None
 
 
-async def roll_twenty_times(lab: World, *, wait_for_removable: bool) -> Load:
+async def roll_twenty_times(lab: World, *, wait_for_removable: bool, work_seconds: float) -> Load:
     """Swap one of two replicas twenty times under load; each old one dies at the step where it may be stopped."""
-    serving = [await lab.serve("app-1.1", _slow_hello), await lab.serve("app-2.1", _slow_hello)]
+
+    async def works(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(int(request.one("Content-Length")))
+        await asyncio.sleep(work_seconds)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+    serving = [await lab.serve("app-1.1", works), await lab.serve("app-2.1", works)]
+    busy_retirements = 0
     load = Load(lab.port, clients=24)
     async with load.running():
         for cycle in range(20):
-            serving.append(await lab.serve(f"app-{cycle % 2 + 1}.{cycle + 2}", _slow_hello))
+            serving.append(await lab.serve(f"app-{cycle % 2 + 1}.{cycle + 2}", works))
             old = serving.pop(0)
+            busy_retirements += lab.server.gateway.table.entries[old.name].in_flight > 0
             await lab.retire(old)
             if wait_for_removable:
                 await lab.removable(old)
             await old.kill()
             await lab.remove(old, lost=not wait_for_removable)
+    assert busy_retirements, "nothing was ever in flight at a retirement: the roll shows nothing"
     return load
 
 
 async def test_twenty_swaps_under_load_drop_nothing(tmp_path: Path) -> None:
     async with world(tmp_path) as lab:
-        load = await roll_twenty_times(lab, wait_for_removable=True)
+        load = await roll_twenty_times(lab, wait_for_removable=True, work_seconds=0.005)
         assert load.bad == []
         assert load.good > 200

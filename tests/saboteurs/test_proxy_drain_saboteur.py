@@ -12,7 +12,7 @@ from tests.proxy_world import get, send, world
 
 async def test_stopping_right_after_the_acknowledgement_is_seen_by_the_clients(tmp_path: Path) -> None:
     async with world(tmp_path) as lab:
-        load = await roll_twenty_times(lab, wait_for_removable=False)
+        load = await roll_twenty_times(lab, wait_for_removable=False, work_seconds=0.05)
         assert load.bad, "the load saw nothing although every drain was skipped: it measures nothing"
 
 
