@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load soak-rolls lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,22 @@ check: ## format, lint, types, imports; changes nothing
 test: ## run all tests (some start containers)
 	@$(SET_UP) --dev
 	$(VENV)/python -m pytest
+
+bench: ## what the command costs, against tests/bench/limits.toml
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.bench.lab
+
+bench-first: ## the same and a first `make lab-up`; removes the lab's images before it
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.bench.lab --first
+
+bench-load: ## how much load this machine can offer on time
+	@$(SET_UP) --dev --no-engine
+	@$(VENV)/python -m tests.bench.loadtest
+
+soak-rolls: ## every order, batch and size of fleet, forth and back; resumable, about 20 minutes
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.soak.rolls
 
 # --universal: one lock for every platform; no index address is written into a file
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

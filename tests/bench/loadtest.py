@@ -1,4 +1,4 @@
-"""How much load this machine can offer on time: `python -m tests.bench_loadtest [requests a second]`.
+"""How much load this machine can offer on time: `python -m tests.bench.loadtest [requests a second]`.
 
 Not a test: it judges the machine. A run is to be trusted while the schedule lag's p99 stays under 50 ms.
 """
