@@ -34,4 +34,4 @@ def _serve(pipe: Connection) -> None:
 
 
 if __name__ == "__main__":
-    print(measure(sys.argv[1] if sys.argv[1:] else "1000"))  # noqa: T201
+    print(measure(sys.argv[1] if sys.argv[1:] else "1000"))

@@ -62,8 +62,10 @@ def _fleet(name: str, replicas: int, order: str, batch: int) -> tuple[list[str],
         done = _lab(*words, "--order", order, "--batch", str(batch), "--json")
         verdict = json.loads(done.stdout or "{}")
         good = done.returncode == 0 and verdict.get("dropped") == 0 and _exposed(verdict)
-        line = f"soak rolls {name} {' '.join(words)}: {verdict.get('dropped', '?')} dropped of {verdict.get('judged', '?')}"
-        line += f", {verdict.get('run', {}).get('duration_s', 0):.1f} s, exit {done.returncode}, {'ok' if good else 'FAILED'}"
+        what = f"{verdict.get('dropped', '?')} dropped of {verdict.get('judged', '?')}"
+        took = verdict.get("run", {}).get("duration_s", 0)
+        end = "ok" if good else "FAILED"
+        line = f"soak rolls {name} {' '.join(words)}: {what}, {took:.1f} s, exit {done.returncode}, {end}"
         print(line, flush=True)
         lines.append(line)
         bad += not good
