@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lab.compose import Compose, find_flavour
+from lab.compose import Compose, ensure_flavour
 from lab.database import Database
 from lab.docker_engine import DockerEngine, Static
 from lab.endpoint import Endpoint, resolve
@@ -67,11 +67,12 @@ class Lab:
 
     def compose(self, images: Images | None) -> Compose:
         environ = {**os.environ, "DOCKER_HOST": self.endpoint.url, **self._interpolation(images)}
+        folder = self.project.folder / "compose"
         return Compose(
-            flavour=find_flavour(environ),
+            flavour=ensure_flavour(folder, environ),
             project=self.project.compose_name,
             manifest=self.project.manifest,
-            folder=self.project.folder / "compose",
+            folder=folder,
             environ=environ,
         )
 

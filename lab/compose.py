@@ -90,16 +90,36 @@ class Compose:
             yield
 
 
+def ensure_flavour(folder: Path, environ: Mapping[str, str] = os.environ) -> Flavour:
+    """The Compose of this project: the one it was started with, else the first that answers, kept from then on.
+
+    The two write other hashes into their labels, so each would recreate what the other has made.
+    """
+    record = folder / "flavour"
+    if record.exists():
+        flavour = Flavour(record.read_text())
+        if not _answers(flavour, environ):
+            raise LabError(
+                id="compose-flavour",
+                what=f"this lab was started with `{flavour}`, which does not answer now",
+                fix="lab down, then lab up with the Compose that is there",
+            )
+        return flavour
+    flavour = find_flavour(environ)
+    folder.mkdir(parents=True, exist_ok=True)
+    record.write_text(flavour)
+    return flavour
+
+
+def forget_flavour(folder: Path) -> None:
+    """The lab is down: the next one may use another Compose."""
+    (folder / "flavour").unlink(missing_ok=True)
+
+
 def find_flavour(environ: Mapping[str, str] = os.environ) -> Flavour:
     """The Compose of this machine, v2 before v1. LabError `no-compose` where there is none."""
     for flavour in Flavour:
-        try:
-            done = subprocess.run(
-                [*flavour.split(), "version"], env=dict(environ), capture_output=True, timeout=20, check=False
-            )
-        except (FileNotFoundError, subprocess.TimeoutExpired):
-            continue
-        if done.returncode == 0:
+        if _answers(flavour, environ):
             return flavour
     raise LabError(
         id="no-compose",
@@ -107,3 +127,11 @@ def find_flavour(environ: Mapping[str, str] = os.environ) -> Flavour:
         where="tried `docker compose version` and `docker-compose version`",
         fix="install the Compose plugin of Docker, or your distribution's docker-compose",
     )
+
+
+def _answers(flavour: Flavour, environ: Mapping[str, str]) -> bool:
+    argv = [*flavour.split(), "version"]
+    try:
+        return subprocess.run(argv, env=dict(environ), capture_output=True, timeout=20, check=False).returncode == 0
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False

@@ -75,10 +75,14 @@ class _View:
         return [r for r in self.of(slot) if r.alive and r.retiring]
 
     def in_transition(self, slot: int) -> bool:
-        kept = self.kept(slot)
-        if self.leaving(slot) or not any(r.alive for r in self.of(slot)):
+        kept, outgoing = self.kept(slot), self.outgoing(slot)
+        if self.leaving(slot) or (kept is None and not outgoing):
             return True
-        return kept is not None and not (kept.available and not self.outgoing(slot))
+        return kept is not None and (bool(outgoing) or not kept.available)
+
+    def overdue(self, replica: Replica) -> bool:
+        deadline = replica.deadline_ns
+        return deadline is not None and self.fleet.now_ns > deadline + DRAIN_OVERDUE_NS
 
 
 def _keeps(replica: Replica) -> bool:
@@ -102,12 +106,12 @@ def _failure(view: _View) -> Failed | None:
 def _housekeeping(view: _View) -> Iterator[Act]:
     """What every replica needs next on its own way in or out; costs no budget."""
     for r in view.fleet.replicas:
-        verb = _next_step(r, view.spec, wanted=view.wanted(r), now_ns=view.fleet.now_ns)
+        verb = _next_step(r, wanted=view.wanted(r), waits=view.spec.wait_for_drain and not view.overdue(r))
         if verb:
             yield _act(verb, r)
 
 
-def _next_step(r: Replica, spec: RolloutSpec, *, wanted: bool, now_ns: int) -> Verb | None:
+def _next_step(r: Replica, *, wanted: bool, waits: bool) -> Verb | None:
     if r.container is Container.EXITED:
         return Verb.UNROUTE if r.place else Verb.DELETE
     if r.container is Container.CREATED:
@@ -118,8 +122,7 @@ def _next_step(r: Replica, spec: RolloutSpec, *, wanted: bool, now_ns: int) -> V
         case Place.REMOVABLE:
             return Verb.STOP
         case Place.DRAINING:
-            overdue = r.deadline_ns is not None and now_ns > r.deadline_ns + DRAIN_OVERDUE_NS
-            return Verb.STOP if overdue or not spec.wait_for_drain else None
+            return None if waits else Verb.STOP
         case Place.JOINING if wanted and r.proven:
             return Verb.ADMIT
         case Place.JOINING if not wanted:
@@ -137,6 +140,7 @@ def _restore(view: _View) -> Iterator[Act]:
             r
             for r in view.leaving(slot)
             if r.revision == view.spec.target and r.place is Place.DRAINING and r.health is Health.UP
+            if not view.overdue(r)
         ]
         if survivors and view.kept(slot) is None:
             yield _act(Verb.RESTORE, max(survivors, key=lambda r: r.generation))

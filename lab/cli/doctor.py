@@ -9,6 +9,7 @@ from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
+from lab.compose import find_flavour
 from lab.errors import Exit, LabError
 
 WANTED_DISK = 4 * 1024**3
@@ -51,7 +52,7 @@ def _engine(project: str) -> list[Check]:
     except LabError as error:
         return [Check(ok=False, what=f"{error.what}: {error.where}", fix=error.fix)]
     try:
-        checks.append(Check(ok=True, what=f"Compose: {lab.compose(None).flavour}"))
+        checks.append(Check(ok=True, what=f"Compose: {find_flavour()}"))
     except LabError as error:
         checks.append(Check(ok=False, what=error.what, fix=error.fix))
     if "proxy" in static and static["proxy"].running:

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from lab.assembly import Lab
+from lab.compose import forget_flavour
 from lab.errors import LabError
 from lab.lease import held_lease
 
@@ -24,6 +25,7 @@ async def down(lab: Lab) -> int:
 
 def _sweep(lab: Lab) -> int:
     removed = lab.engine.sweep()
+    forget_flavour(lab.project.folder / "compose")
     if removed and lab.project.journal.exists():
         lab.journal.append("lab-removed", "", time.monotonic_ns(), {"removed": removed})
     return removed
