@@ -19,6 +19,7 @@ from lab.model import (
     RolloutSpec,
     Verb,
     Wait,
+    ending_words,
 )
 from lab.planner import decide
 from lab.ports import Clock, Engine, Event, Gateway, Journal, Readiness, Route, Routing, Seen, Watch
@@ -238,7 +239,7 @@ class Controller:
                 ending=Ending.FAILED,
                 reason=f"{r.name} {failed.reason}",
                 where=f"container {r.container_id[:12]}",
-                detail=f"last probe: {r.probe.status} {r.probe.body}" if r.probe else "never probed",
+                detail=f"last probe: {r.probe.said}" if r.probe else "never probed",
                 log=await self._last_lines(r),
             )
         else:
@@ -272,7 +273,7 @@ def _blame_for_death(death: Event, failed: Failed) -> Ended:
     return Ended(
         ending=Ending.FAILED,
         reason=f"{data['replica']} {failed.reason}",
-        where=f"exit code {data['exit_code']}" + (", out of memory" if data["oom"] else ""),
+        where=ending_words(data["exit_code"], oom=data["oom"]),
         log=tuple(data["log"]),
     )
 

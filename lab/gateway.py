@@ -1,5 +1,7 @@
 """The gateway adapter: the proxy's admin API over HTTP. The only importer of aiohttp in the lab."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import aiohttp
@@ -36,10 +38,22 @@ class ProxyGateway:
         return True
 
     async def now_ns(self) -> int:
-        return int((await self._call("GET", "/v1/clock"))["monotonic_ns"])
+        clock = await self._call("GET", "/v1/clock")
+        with _understood(self._url):
+            return int(clock["monotonic_ns"])
 
     async def routing(self) -> Routing:
-        return _routing(await self._call("GET", "/v1/state"))
+        """GatewayError `stale-fence` if another took the lease over since: whoever looks must not act on it."""
+        state = await self._call("GET", "/v1/state")
+        with _understood(self._url):
+            if 0 < self.fence < state["fence"]:
+                raise GatewayError(
+                    id="stale-fence",
+                    what="another command has taken this lab over",
+                    where=f"fence {self.fence}, the proxy has given out {state['fence']}",
+                    fix="lab status shows who is at work",
+                )
+            return _routing(state)
 
     async def wait_for_change(self, since: int, seconds: float) -> None:
         """Return when the proxy's `seq` is above `since`, or after that many seconds."""
@@ -88,7 +102,9 @@ class ProxyGateway:
         body: dict[str, Any] = {"owner": _owner_json(owner), "ttl_ms": round(ttl * 1000)}
         if replace_fence is not None:
             body["replace_fence"] = replace_fence
-        self.fence = int((await self._call("POST", "/v1/lease", body))["fence"])
+        lease = await self._call("POST", "/v1/lease", body)
+        with _understood(self._url):
+            self.fence = int(lease["fence"])
         return self.fence
 
     async def renew_lease(self, owner: Owner, ttl: float) -> None:
@@ -96,10 +112,13 @@ class ProxyGateway:
         await self._call("POST", "/v1/lease", body)
 
     async def give_back_lease(self) -> None:
-        await self._call("DELETE", "/v1/lease", {"fence": self.fence})
+        fence, self.fence = self.fence, 0
+        await self._call("DELETE", "/v1/lease", {"fence": fence})
 
     async def _change(self, method: str, path: str, body: dict[str, Any]) -> int:
-        return int((await self._call(method, path, {"fence": self.fence, **body}))["epoch"])
+        acknowledged = await self._call(method, path, {"fence": self.fence, **body})
+        with _understood(self._url):
+            return int(acknowledged["epoch"])
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, seconds: float = CALL_SECONDS
@@ -118,10 +137,23 @@ class ProxyGateway:
                 fix="lab up, which starts it again",
             ) from error
         if not answer.ok:
-            failure = data.get("error", {})
-            where = f"{method} {path}"
-            raise GatewayError(id=failure.get("id", "proxy"), what=f"the proxy: {failure.get('message')}", where=where)
+            with _understood(self._url):
+                id, message = data["error"]["id"], data["error"]["message"]
+            raise GatewayError(id=id, what=f"the proxy: {message}", where=f"{method} {path}")
         return data
+
+
+@contextmanager
+def _understood(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise GatewayError(
+            id="proxy-strange",
+            what=f"the proxy answers in a form that this lab does not know: {error!r}",
+            where=where,
+            fix="lab down, then lab up, which builds the proxy from this checkout",
+        ) from error
 
 
 def _routing(state: dict[str, Any]) -> Routing:
@@ -153,8 +185,12 @@ def _route(replica: dict[str, Any]) -> Route:
         joined_ns=replica["joined_ns"],
         retired_ns=replica["retired_ns"],
         deadline_ns=replica["deadline_ns"],
-        probe=probe and Probe(ok=probe["ok"], status=probe["status"], body=probe["body"]),
+        probe=probe and _probe(probe),
     )
+
+
+def _probe(probe: dict[str, Any]) -> Probe:
+    return Probe(ok=probe["ok"], status=probe["status"], body=probe["body"], error=probe.get("error", ""))
 
 
 def _owner(data: dict[str, Any]) -> Owner:

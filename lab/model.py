@@ -68,6 +68,14 @@ class Probe:
     ok: bool
     status: int | None
     body: str
+    error: str = ""
+    """What was wrong with it, in the proxy's words."""
+
+    @property
+    def said(self) -> str:
+        # an answer that is not ready says why itself; of the others only the proxy knows
+        why = self.error if self.status in {None, 200} else self.body
+        return " ".join(str(part) for part in (self.status, why or self.body) if part) or "no answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,3 +211,10 @@ Decision = tuple[Act, ...] | Done | Failed | Wait
 
 def replica_name(service: str, slot: int, generation: int) -> str:
     return f"{service}-{slot}.{generation}"
+
+
+def ending_words(exit_code: int | None, *, oom: bool = False) -> str:
+    """How a replica ended. No code: its container was taken away by somebody else."""
+    if exit_code is None:
+        return "its container is gone"
+    return f"exit code {exit_code}" + (", out of memory" if oom else "")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab.model import Container, Place, Replica
+from lab.model import Container, Place, Replica, ending_words
 from lab.ports import Event
 
 
@@ -54,11 +54,11 @@ def state_of(r: Replica) -> str:
 
 def _info(r: Replica, now_ns: int) -> str:
     if r.container is Container.EXITED:
-        return f"exit code {r.exit_code}" + (", out of memory" if r.oom else "")
+        return ending_words(r.exit_code, oom=r.oom)
     if r.place is Place.DRAINING and r.deadline_ns:
         return f"{max(0, (r.deadline_ns - now_ns) / 1e9):.0f}s left"
     if r.place is Place.JOINING and r.probe and not r.probe.ok:
-        return f"last probe: {r.probe.status} {r.probe.body[:60]}"
+        return f"last probe: {r.probe.said[:80]}"
     return ""
 
 
@@ -123,7 +123,7 @@ def _act(type: str, d: Mapping[str, Any]) -> tuple[str, str, str] | None:
     detail = d["version"]
     if verb == "stop":
         cut = f", {d['aborted']} aborted at the drain deadline" if d.get("aborted") else ""
-        detail += f", exit code {d['exit_code']}{cut}"
+        detail += f", {ending_words(d['exit_code'], oom=d['oom'])}{cut}"
     return d["replica"], _DONE[verb], detail
 
 
@@ -142,7 +142,7 @@ _SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str]]] = {
     "replica-died": lambda d: (
         d["replica"],
         "died",
-        f"{d['version']}, exit code {d['exit_code']}, {d['in_flight']} in flight",
+        f"{d['version']}, {ending_words(d['exit_code'], oom=d['oom'])}, {d['in_flight']} in flight",
     ),
     "version-failed": lambda d: ("roll", "failed", d["reason"]),
     "turned-back": lambda d: ("roll", "back to", d["version"]),

@@ -24,7 +24,7 @@ class _Spans:
 
 
 def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
-    """What the controller did, and the drains between: from a retirement to its stop."""
+    """What the controller did, and the drains between: from a retirement to its stop, its return or its death."""
     spans = _Spans()
     for event in events:
         if event.type == "schema-step":
@@ -32,6 +32,8 @@ def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
             mark(f"schema {event.data['phase']}", "", event.t_ns)
         elif event.type in {"act-intended", "act-done"}:
             _act(spans, event)
+        elif event.type == "replica-died":
+            spans.end("drain", event.data["replica"], event.t_ns)
     return tuple(spans.steps)
 
 
@@ -39,11 +41,11 @@ def _act(spans: _Spans, event: Event) -> None:
     verb, replica = event.data["verb"], event.data["replica"]
     if event.type == "act-intended":
         spans.begin(verb, replica, event.t_ns)
-        if verb == "stop":
+        if verb in {"stop", "restore"}:
             spans.end("drain", replica, event.t_ns)
     else:
         spans.end(verb, replica, event.t_ns)
-        if verb == "retire":
+        if verb == "retire" and "refused" not in event.data:
             spans.begin("drain", replica, event.t_ns)
 
 
