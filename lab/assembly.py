@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Lab:
             project=self.project.name,
             compose_name=self.project.compose_name,
             home=self.project.home,
-            secrets={"db_password": self.secrets.db_password, "admin_token": self.secrets.admin_token},
+            secrets=lambda: asdict(self.secrets),
         )
 
     @cached_property

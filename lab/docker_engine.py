@@ -46,7 +46,13 @@ class DockerEngine:
     """Containers of one project. Every call has a deadline; every failure is an EngineError."""
 
     def __init__(
-        self, endpoint: Endpoint, *, project: str, compose_name: str, home: Path, secrets: Mapping[str, str]
+        self,
+        endpoint: Endpoint,
+        *,
+        project: str,
+        compose_name: str,
+        home: Path,
+        secrets: Callable[[], Mapping[str, str]],
     ) -> None:
         tls: Any = False
         if endpoint.tls_dir:
@@ -279,12 +285,12 @@ class DockerEngine:
     def conceal(self, spec: dict[str, Any]) -> str:
         """The spec as text, with names in the place of secrets: it goes into the journal."""
         text = json.dumps(spec, sort_keys=True)
-        for key, value in self._secrets.items():
+        for key, value in self._secrets().items():
             text = text.replace(value, f"${{secret:{key}}}")
         return text
 
     def _fill_in(self, text: str) -> str:
-        for key, value in self._secrets.items():
+        for key, value in self._secrets().items():
             text = text.replace(f"${{secret:{key}}}", value)
         return text
 

@@ -185,9 +185,13 @@ class ContainerSource:
 
 
 class HostSource:
-    """`python -m loadtest` on this host, through the published port: for writing locustfiles."""
+    """`python -m loadtest` on this host, through the published port: for writing locustfiles.
 
-    def __init__(self, *, port: int, folder: Path, checkout: Path) -> None:
+    `fetch` brings a run's folder out of the volume, where the proxy writes, into a folder of this host.
+    """
+
+    def __init__(self, *, port: int, folder: Path, checkout: Path, fetch: Callable[[str, Path], None]) -> None:
+        self._fetch = fetch
         self._target = f"http://127.0.0.1:{port}"
         self._folder = folder
         self._checkout = checkout
@@ -213,7 +217,8 @@ class HostSource:
             os.kill(self._process.pid, signal.SIGTERM)
 
     def collect(self, run: str, into: Path) -> None:
-        """Nothing to do: it writes where the run's folder is."""
+        """Its own ledger is where the run's folder is; the proxy's is in the volume."""
+        self._fetch(run, into)
 
     def last_words(self) -> str:
         return (self._folder / "load.log").read_text(errors="replace")[-400:].strip()
