@@ -8,7 +8,9 @@ from pathlib import Path
 
 from lab.compose import Compose, ensure_flavour
 from lab.database import Database
-from lab.docker_engine import DockerEngine, Static
+from lab.docker_client import DockerClient
+from lab.docker_engine import DockerEngine
+from lab.docker_host import DockerHost, Static
 from lab.endpoint import Endpoint, resolve
 from lab.errors import LabError
 from lab.folds import History, history_of
@@ -49,14 +51,17 @@ class Lab:
         return resolve(os.environ, Path.home())
 
     @cached_property
+    def docker(self) -> DockerClient:
+        project = self.project
+        return DockerClient(self.endpoint, project=project.name, compose_name=project.compose_name, home=project.home)
+
+    @cached_property
     def engine(self) -> DockerEngine:
-        return DockerEngine(
-            self.endpoint,
-            project=self.project.name,
-            compose_name=self.project.compose_name,
-            home=self.project.home,
-            secrets=lambda: asdict(self.secrets),
-        )
+        return DockerEngine(self.docker, lambda: asdict(self.secrets))
+
+    @cached_property
+    def host(self) -> DockerHost:
+        return DockerHost(self.docker)
 
     @cached_property
     def journal(self) -> SqliteJournal:
@@ -78,7 +83,7 @@ class Lab:
 
     def static(self) -> dict[str, Static]:
         """The database's and the proxy's containers. LabError `lab-not-up` unless both run."""
-        static = self.engine.static()
+        static = self.host.static()
         missing = [name for name in ("db", "proxy") if name not in static or not static[name].running]
         if missing:
             raise not_up(self.project, f"{' and '.join(missing)} not running")
@@ -98,7 +103,7 @@ class Lab:
 
     def refuse_another_checkout(self) -> None:
         """P8: one lab, one checkout."""
-        if other := self.engine.home_of_others():
+        if other := self.docker.home_of_others():
             raise LabError(
                 id="other-checkout",
                 what=f"the lab {self.project.name!r} on this engine belongs to another checkout: {other}",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.docker_engine import DockerEngine
+from lab.docker_host import DockerHost
 from lab.errors import LabError
 
 START_SECONDS = 40.0
@@ -137,18 +137,16 @@ class Load:
 class ContainerSource:
     """The load's image, on the network of the proxy, with the volume of the runs."""
 
-    def __init__(
-        self, engine: DockerEngine, *, image: str, compose_name: str, target: str = "http://proxy:8080"
-    ) -> None:
-        self._engine = engine
+    def __init__(self, host: DockerHost, *, image: str, compose_name: str, target: str = "http://proxy:8080") -> None:
+        self._host = host
         self._image = image
         self._compose_name = compose_name
         self._target = target
         self._container = ""
 
     def start(self, plan: LoadPlan) -> Iterable[bytes]:
-        if stale := self._engine.find_helper("load"):
-            self._engine.remove(stale[0])
+        if stale := self._host.find("load"):
+            self._host.remove(stale)
         body = {
             "Image": self._image,
             "Cmd": ["python", "-m", "loadtest", *plan.arguments(self._target)],
@@ -165,23 +163,21 @@ class ContainerSource:
             },
         }
         name = f"{self._compose_name}-load"
-        self._container = self._engine.run_helper(
-            name=name, role="load", body=body, labels={"rollinglab.run": plan.run}
-        )
-        return self._engine.follow(self._container)
+        self._container = self._host.run(name=name, role="load", body=body, labels={"rollinglab.run": plan.run})
+        return self._host.follow(self._container)
 
     def stop(self) -> None:
         if self._container:
-            self._engine.signal(self._container, "SIGTERM")
+            self._host.signal(self._container, "SIGTERM")
 
     def collect(self, run: str, into: Path) -> None:
         if self._container:
-            self._engine.copy_out(self._container, f"/runs/{run}", into)
+            self._host.copy_out(self._container, f"/runs/{run}", into)
 
     def last_words(self) -> str:
         if not self._container:
             return ""
-        return self._engine.logs_now(self._container, tail=5).decode(errors="replace").strip()
+        return self._host.logs(self._container, tail=5).decode(errors="replace").strip()
 
 
 class HostSource:

@@ -47,7 +47,7 @@ def _engine(project: str) -> list[Check]:
     lab = open_lab(project)
     try:
         endpoint = lab.endpoint
-        static = lab.engine.static()
+        static = lab.host.static()
         checks = [Check(ok=True, what=f"Docker answers at {endpoint.url} ({endpoint.source})")]
     except LabError as error:
         return [Check(ok=False, what=f"{error.what}: {error.where}", fix=error.fix)]

@@ -22,9 +22,9 @@ def logs(
     lab = open_lab(project)
     lab.refuse_another_checkout()
     containers = {seen.name: seen.container_id for seen in lab.engine.replicas_now()}
-    others = {service: static.container_id for service, static in lab.engine.static().items()}
-    if load := lab.engine.find_helper("load"):
-        others["load"] = load[0]
+    others = {service: static.container_id for service, static in lab.host.static().items()}
+    if load := lab.host.find("load"):
+        others["load"] = load
     known = containers | others
     if name is not None and name not in known:
         raise LabError(
@@ -33,6 +33,6 @@ def logs(
             fix="one of: " + ", ".join(sorted(known)) if known else "lab up",
         )
     chosen = {name: known[name]} if name else containers
-    texts = {who: lab.engine.logs_now(cid, tail=tail).decode(errors="replace") for who, cid in sorted(chosen.items())}
+    texts = {who: lab.host.logs(cid, tail=tail).decode(errors="replace") for who, cid in sorted(chosen.items())}
     lines = [f"{who} | {line}" for who, text in texts.items() for line in text.splitlines()]
     _output.result("\n".join(lines), {"schema": "lab.logs/1", "logs": texts}, as_json=json)

@@ -57,7 +57,7 @@ def keep_log(folder: Path, name: str, log: bytes) -> None:
 
 def keep_living_logs(lab: Lab, folder: Path) -> None:
     for seen in lab.engine.replicas_now():
-        keep_log(folder, seen.name, lab.engine.logs_now(seen.container_id))
+        keep_log(folder, seen.name, lab.host.logs(seen.container_id))
 
 
 def conclude(lab: Lab, folder: Path, record: RunRecord) -> Verdict:

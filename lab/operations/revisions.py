@@ -1,13 +1,13 @@
 """A version becomes a revision: Compose says what its container is, and the journal keeps that."""
 
-import json
 from dataclasses import asdict
 
 from lab.assembly import Lab
-from lab.docker_engine import LABEL
+from lab.docker_client import LABEL
 from lab.images import Images
 from lab.manifest import Version
 from lab.model import Revision
+from lab.replica_spec import conceal
 
 
 def ensure_revision(lab: Lab, version: Version, images: Images, *, replicas: int) -> Revision:
@@ -32,7 +32,7 @@ def _spec_of(lab: Lab, version: Version, images: Images, replicas: int) -> tuple
     compose, service = lab.compose(images), lab.manifest.service
     override = compose.write_override(service, version, replicas=replicas)
     compose.make_template(service, existing=len(lab.engine.replicas_now()), override=override)
-    template = lab.engine.take_template(service)
+    template = lab.host.take_template(service)
     template["Labels"] = {
         **template["Labels"],
         "com.docker.compose.project.config_files": str(lab.project.manifest),
@@ -40,4 +40,4 @@ def _spec_of(lab: Lab, version: Version, images: Images, replicas: int) -> tuple
     }
     template["Labels"].pop("com.docker.compose.container-number", None)
     template["Labels"].pop("com.docker.compose.replace", None)
-    return lab.engine.conceal(template), lab.engine.image_id(json.loads(json.dumps(template["Image"])))
+    return conceal(template, asdict(lab.secrets)), lab.host.image_id(template["Image"])

@@ -211,11 +211,11 @@ class _Run:
         if self._request.load_from is LoadFrom.HOST:
             return HostSource(port=lab.port, folder=lab.project.runs, checkout=lab.project.home, fetch=self._fetch)
         image, name = self._ready.images.load, lab.project.compose_name
-        return ContainerSource(lab.engine, image=image, compose_name=name)
+        return ContainerSource(lab.host, image=image, compose_name=name)
 
     def _fetch(self, run: str, into: Path) -> None:
         proxy = self._lab.static()["proxy"].container_id
-        self._lab.engine.copy_out(proxy, f"/runs/{run}", into)
+        self._lab.host.copy_out(proxy, f"/runs/{run}", into)
 
     async def _roll(self, clock: OffsetClock) -> Ended:
         ready, lab = self._ready, self._lab

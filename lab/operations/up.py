@@ -88,7 +88,7 @@ def check(lab: Lab, request: UpRequest) -> None:
 
 def _start_static(lab: Lab, made: images.Images, told: Told) -> bool:
     began = time.monotonic()
-    static = lab.engine.static()
+    static = lab.host.static()
     if all(name in static and static[name].running for name in ("db", "proxy")):
         return False
     lab.compose(made).start_static()

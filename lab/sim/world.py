@@ -29,8 +29,11 @@ class _Sim:
 
 @dataclass(slots=True)
 class SimWorld:
-    """The whole world. `on_act` sees each effect before it happens and may raise, as a crash would; `on_look` is called
-    before the routing is looked at."""
+    """The whole world.
+
+    `on_act` sees each effect before it happens and may raise, as a crash would. `on_look` is called before the routing
+    is looked at.
+    """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
     on_act: Callable[[Verb, str], None] = lambda _verb, _name: None

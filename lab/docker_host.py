@@ -1,0 +1,123 @@
+"""What of a lab is not a replica: Compose's containers, the load's, images, and all that `lab down` removes."""
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lab.docker_client import LABEL, DockerClient, GoneError
+from lab.errors import EngineError
+from lab.replica_spec import spec_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Static:
+    """A container that Compose made: the database or the proxy. `ports`: container's port -> port on 127.0.0.1."""
+
+    service: str
+    container_id: str
+    running: bool
+    ports: Mapping[int, int] = field(default_factory=dict)
+
+
+class DockerHost:
+    """One project's share of an engine."""
+
+    def __init__(self, docker: DockerClient) -> None:
+        self._docker = docker
+
+    def static(self) -> dict[str, Static]:
+        """The containers that Compose made for this project, by service."""
+        rows = [row for row in self._docker.of_compose() if LABEL + "role" not in row["Labels"]]
+        static = (_static(row) for row in rows)
+        return {one.service: one for one in static}
+
+    def take_template(self, service: str) -> dict[str, Any]:
+        """The spec of the container that Compose made for us but did not start; the container is removed."""
+        made = self._docker.of_compose(status="created")
+        ours = [
+            row["Id"]
+            for row in made
+            if LABEL + "role" not in row["Labels"] and row["Labels"].get("com.docker.compose.service") == service
+        ]
+        if not ours:
+            raise EngineError(
+                id="no-template", what=f"Compose made no container for service {service}", fix="lab doctor"
+            )
+        spec = spec_of(self._docker.inspect(ours[0]))
+        for container in ours:
+            self._docker.remove(container)
+        return spec
+
+    def image_id(self, image: str) -> str:
+        try:
+            return str(self._docker.call("inspect image", lambda: self._docker.api.inspect_image(image))["Id"])
+        except GoneError as error:
+            fix = "build or load it; `lab up` makes the lab's own"
+            raise EngineError(id="image-missing", what=f"there is no image {image}", fix=fix) from error
+
+    def run(self, *, name: str, role: str, body: dict[str, Any], labels: Mapping[str, str]) -> str:
+        """Create and start a container of ours that no manifest names, such as the load's."""
+        docker = self._docker
+        body = {**body, "Labels": {**labels, **docker.labels(role)}}
+        container: str = docker.call("create", lambda: docker.api.create_container_from_config(body, name))["Id"]
+        docker.call("start", lambda: docker.api.start(container))
+        return container
+
+    def find(self, role: str) -> str | None:
+        """The container with that role, running or not."""
+        rows = self._docker.ours(role=role)
+        return str(rows[0]["Id"]) if rows else None
+
+    def remove(self, container_id: str) -> None:
+        self._docker.remove(container_id)
+
+    def logs(self, container_id: str, *, tail: int | None = None) -> bytes:
+        return self._docker.logs(container_id, tail=tail)
+
+    def follow(self, container_id: str) -> Iterator[bytes]:
+        """Yield the lines of its stdout as they come, until it ends."""
+        docker, rest = self._docker, b""
+        chunks = docker.call("logs", lambda: docker.api.logs(container_id, stream=True, follow=True, stderr=False))
+        for chunk in chunks:
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+
+    def signal(self, container_id: str, name: str) -> None:
+        """Send a signal; a container that has ended needs none."""
+        with suppress(EngineError):
+            self._docker.call("kill", lambda: self._docker.api.kill(container_id, signal=name))
+
+    def copy_out(self, container_id: str, path: str, into: Path) -> None:
+        """Copy a folder out of a container's volume; it may have ended. Nothing there: nothing copied."""
+        try:
+            stream, _ = self._docker.call("copy", lambda: self._docker.api.get_archive(container_id, path))
+        except GoneError:
+            return
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+            archive.extractall(into, filter="data")
+
+    def sweep(self) -> int:
+        """Remove everything that carries this project's labels: containers, then networks and volumes."""
+        docker = self._docker
+        containers = {row["Id"] for row in [*docker.ours(), *docker.of_compose()]}
+        for container in containers:
+            docker.remove(container)
+        label = {"label": [f"com.docker.compose.project={docker.compose_name}"]}
+        networks = docker.call("list networks", lambda: docker.api.networks(filters=label))
+        for network in networks:
+            docker.call("remove network", partial(docker.api.remove_network, network["Id"]))
+        volumes = docker.call("list volumes", lambda: docker.api.volumes(filters=label))["Volumes"] or []
+        for volume in volumes:
+            docker.call("remove volume", partial(docker.api.remove_volume, volume["Name"], force=True))
+        return len(containers) + len(networks) + len(volumes)
+
+
+def _static(row: Mapping[str, Any]) -> Static:
+    ports = {port["PrivatePort"]: port["PublicPort"] for port in row.get("Ports", []) if "PublicPort" in port}
+    service = row["Labels"].get("com.docker.compose.service", "")
+    return Static(service=service, container_id=row["Id"], running=row["State"] == "running", ports=ports)
