@@ -8,6 +8,7 @@ import socket
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.errors import LabError, UsageError
 
@@ -70,7 +71,10 @@ def ensure_secrets(project: Project) -> Secrets:
     _make_folder(project)
     if not path.exists():
         _write(path, {"db_password": secrets.token_hex(16), "admin_token": secrets.token_hex(24)})
-    return Secrets(**_read(path))
+    kept = _read(path)
+    if not all(isinstance(kept.get(key), str) and kept[key] for key in ("db_password", "admin_token")):
+        raise _unreadable(path, "it holds no secrets")
+    return Secrets(db_password=kept["db_password"], admin_token=kept["admin_token"])
 
 
 def ensure_port(project: Project, wanted: int | None = None) -> int:
@@ -78,7 +82,10 @@ def ensure_port(project: Project, wanted: int | None = None) -> int:
     path = project.folder / "port.json"
     _make_folder(project)
     if wanted is None and path.exists():
-        return int(_read(path)["port"])
+        kept = _read(path).get("port")
+        if not isinstance(kept, int):
+            raise _unreadable(path, "it holds no port")
+        return kept
     port = wanted or (DEFAULT_PORT if project.name == DEFAULT else _free_port())
     _write(path, {"port": port})
     return port
@@ -91,8 +98,16 @@ def _free_port() -> int:
 
 
 def _make_folder(project: Project) -> None:
-    project.folder.mkdir(parents=True, exist_ok=True)
-    project.folder.chmod(0o700)
+    try:
+        project.folder.mkdir(parents=True, exist_ok=True)
+        project.folder.chmod(0o700)
+    except OSError as error:
+        raise LabError(
+            id="folder",
+            what=f"the folder of the lab cannot be used: {error.strerror}",
+            where=str(project.folder),
+            fix="make it yours; was a command run as root before?",
+        ) from error
 
 
 def _write(path: Path, data: dict[str, object]) -> None:
@@ -102,14 +117,18 @@ def _write(path: Path, data: dict[str, object]) -> None:
     temporary.replace(path)
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise LabError(
-            id="state-unreadable",
-            what=f"a file of the lab cannot be read: {error}",
-            where=str(path),
-            fix="lab down, then remove the file and lab up",
-        ) from error
-    return dict(data)
+        raise _unreadable(path, str(error)) from error
+    return data if isinstance(data, dict) else {}
+
+
+def _unreadable(path: Path, why: str) -> LabError:
+    return LabError(
+        id="state-unreadable",
+        what=f"a file of the lab cannot be read: {why}",
+        where=str(path),
+        fix="remove the file, then lab down and lab up",
+    )
