@@ -138,8 +138,8 @@ class ProxyGateway:
             ) from error
         if not answer.ok:
             with _understood(self._url):
-                id, message = data["error"]["id"], data["error"]["message"]
-            raise GatewayError(id=id, what=f"the proxy: {message}", where=f"{method} {path}")
+                refusal, message = str(data["error"]["id"]), data["error"]["message"]
+            raise GatewayError(id=refusal, what=f"the proxy: {message}", where=f"{method} {path}")
         return data
 
 

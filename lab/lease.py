@@ -14,6 +14,8 @@ from lab.gateway import ProxyGateway
 from lab.ports import Lease, Owner
 
 TTL_SECONDS = 15.0
+_DEAD = {"Z", "X"}
+"""A killed process keeps its number until its parent asks for it, which may be never."""
 
 
 @asynccontextmanager
@@ -89,10 +91,11 @@ def is_gone(owner: Owner) -> bool:
 
 
 def start_of(pid: int) -> str | None:
-    """When that process started, in whatever form this system gives it; None if there is none."""
+    """When that process started, in whatever form this system gives it; None if it does not live."""
     stat = Path(f"/proc/{pid}/stat")
     try:
-        return stat.read_text().rpartition(")")[2].split()[19]
+        fields = stat.read_text().rpartition(")")[2].split()
+        return None if fields[0] in _DEAD else fields[19]
     except OSError:
         if Path("/proc/self/stat").exists():
             return None
