@@ -30,5 +30,6 @@ async def measure_clock(gateway: ProxyGateway) -> OffsetClock:
         if best is None or trip < best[0]:
             best = (trip, theirs - (before + after) // 2)
     trip, offset = best or (0, 0)
-    # less than the trip itself cannot be told from the same clock
-    return OffsetClock(offset_ns=0 if abs(offset) < trip else offset, error_ns=trip // 2)
+    if 2 * abs(offset) <= trip:  # it cannot be told from the same clock
+        return OffsetClock(offset_ns=0, error_ns=trip // 2 + abs(offset))
+    return OffsetClock(offset_ns=offset, error_ns=trip // 2)

@@ -68,6 +68,8 @@ class Compose:
                 )
             except subprocess.TimeoutExpired as error:
                 raise self._error(words, f"no end after {CALL_SECONDS} s") from error
+            except OSError as error:
+                raise self._error(words, str(error)) from error
         if done.returncode != 0:
             raise self._error(words, done.stderr.strip() or done.stdout.strip())
         return done.stdout
@@ -96,8 +98,9 @@ def ensure_flavour(folder: Path, environ: Mapping[str, str] = os.environ) -> Fla
     The two write other hashes into their labels, so each would recreate what the other has made.
     """
     record = folder / "flavour"
-    if record.exists():
-        flavour = Flavour(record.read_text())
+    recorded = record.read_text() if record.exists() else ""
+    if recorded in set(Flavour):
+        flavour = Flavour(recorded)
         if not _answers(flavour, environ):
             raise LabError(
                 id="compose-flavour",
@@ -133,5 +136,5 @@ def _answers(flavour: Flavour, environ: Mapping[str, str]) -> bool:
     argv = [*flavour.split(), "version"]
     try:
         return subprocess.run(argv, env=dict(environ), capture_output=True, timeout=20, check=False).returncode == 0
-    except (FileNotFoundError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired):
         return False
