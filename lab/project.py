@@ -91,6 +91,17 @@ def ensure_port(project: Project, wanted: int | None = None) -> int:
     return port
 
 
+def is_free(port: int) -> bool:
+    """Whether a program could listen on that port of 127.0.0.1 now."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def _free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))

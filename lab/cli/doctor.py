@@ -1,8 +1,6 @@
 import platform
 import shutil
-import socket
 import sys
-from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from lab.cli import _output
@@ -11,6 +9,7 @@ from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
 from lab.compose import find_flavour
 from lab.errors import Exit, LabError
+from lab.project import is_free
 
 WANTED_DISK = 4 * 1024**3
 
@@ -57,18 +56,8 @@ def _engine(project: str) -> list[Check]:
         checks.append(Check(ok=False, what=error.what, fix=error.fix))
     if "proxy" in static and static["proxy"].running:
         return [*checks, Check(ok=True, what=f"The lab {project!r} is up on port {lab.port}")]
-    free = _is_free(lab.port)
+    free = is_free(lab.port)
     return [*checks, Check(ok=free, what=f"Port {lab.port} is {'free' if free else 'taken'}", fix="lab up --port N")]
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _disk() -> Check:

@@ -15,6 +15,7 @@ from lab.lease import held_lease
 from lab.model import Ending, Order, Revision
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Attempt, Listener, run_rollout
+from lab.project import is_free
 
 PROXY_SECONDS = 30.0
 BASE = "base"
@@ -91,6 +92,8 @@ def _start_static(lab: Lab, made: images.Images, told: Told) -> bool:
     static = lab.host.static()
     if all(name in static and static[name].running for name in ("db", "proxy")):
         return False
+    if not ("proxy" in static and static["proxy"].running):
+        _check_port(lab)
     lab.compose(made).start_static()
     told("network", f"{lab.project.compose_name}_default", time.monotonic() - began)
     began = time.monotonic()
@@ -98,6 +101,15 @@ def _start_static(lab: Lab, made: images.Images, told: Told) -> bool:
     told("postgres", "ready", time.monotonic() - began)
     told("proxy", f"http://127.0.0.1:{lab.port}", time.monotonic() - began)
     return True
+
+
+def _check_port(lab: Lab) -> None:
+    if not is_free(lab.port):
+        raise LabError(
+            id="port-taken",
+            what=f"port {lab.port} of 127.0.0.1 is taken by another program",
+            fix=f"stop that program, or choose another port: lab up --port {lab.port + 1}",
+        )
 
 
 async def _await_proxy(gateway: ProxyGateway) -> None:

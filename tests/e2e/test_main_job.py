@@ -110,6 +110,20 @@ def test_a_container_killed_under_traffic_is_reported_with_its_drops(lab: LabCom
     assert_exposed(verdict)
 
 
+def test_a_replica_that_died_between_commands_is_shown_by_status_and_repaired_by_up(lab: LabCommand) -> None:
+    victim = lab.status()["replicas"][0]["name"]
+    subprocess.run(["docker", "kill", f"lab-{lab.project}-{victim}"], check=True, capture_output=True)
+
+    shown = lab.status()
+    assert (shown["ready"], shown["replicas"][0]["state"]) == (2, "dead")
+    assert "lab up" in shown["notes"][0]
+
+    lab.up()
+    repaired = lab.status()
+    assert (repaired["ready"], repaired["notes"]) == (3, [])
+    assert victim not in {replica["name"] for replica in repaired["replicas"]}
+
+
 def test_down_leaves_no_container_network_or_volume(lab: LabCommand) -> None:
     done = lab("down")
 
