@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lab import images, migrate
 from lab.assembly import Lab
 from lab.clock import measure_clock
+from lab.controller import merge
 from lab.errors import Exit, LabError, UsageError
 from lab.folds import History
 from lab.gateway import ProxyGateway
@@ -173,9 +174,6 @@ async def _converge(lab: Lab, gateway: ProxyGateway, revision: Revision, replica
 
 async def is_whole(lab: Lab, gateway: ProxyGateway, revision: Revision, replicas: int) -> bool:
     """Every replica runs that revision and is ready, and there is none beside them."""
-    seen = await lab.engine.replicas()
-    ready = {
-        route.name for route in (await gateway.routing()).routes if route.place == "ready" and route.health == "up"
-    }
-    right = [s for s in seen if s.revision == revision.number and s.name in ready]
-    return len(right) == len(seen) == replicas
+    fleet = merge(await lab.engine.replicas(), (await gateway.routing()).routes)
+    right = [r for r in fleet if r.revision == revision.number and r.available]
+    return len(right) == len(fleet) == replicas
