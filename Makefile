@@ -25,12 +25,13 @@ fmt: ## format the code and mend what the linter can
 	$(VENV)/python -m ruff check --quiet --fix-only $(CODE)
 	$(VENV)/python -m ruff format $(CODE)
 
-check: ## format, lint, types, imports; changes nothing
+check: ## format, lint, types, imports, documents; changes nothing
 	@$(SET_UP) --dev --no-engine
 	$(VENV)/python -m ruff format --check $(CODE)
 	$(VENV)/python -m ruff check $(CODE)
 	$(VENV)/python -m mypy
 	$(VENV)/lint-imports --no-cache
+	$(VENV)/python -m pytest -q tests/unit/test_docs.py
 
 test: ## run all tests (some start containers)
 	@$(SET_UP) --dev
