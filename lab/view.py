@@ -58,7 +58,7 @@ def _info(r: Replica, now_ns: int) -> str:
     if r.place is Place.DRAINING and r.deadline_ns:
         return f"{max(0, (r.deadline_ns - now_ns) / 1e9):.0f}s left"
     if r.place is Place.JOINING and r.probe and not r.probe.ok:
-        return f"last probe: {r.probe.said[:80]}"
+        return "last probe: " + " ".join(r.probe.said.split())[:80]
     return ""
 
 

@@ -1,9 +1,7 @@
 """Every kind of block as people see it. LAB_UPDATE_GOLDEN=1 writes the files anew: read the diff."""
 
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -23,9 +21,8 @@ from lab.proof import (
 from lab.proof.result import AppSaw, Breakage, Latency, Loss, MadeBy
 from lab.report import render_json, render_text
 from lab.report.numbers import count, millis
+from tests.golden_files import check
 from tests.unit.proof_world import facts
-
-GOLDEN = Path(__file__).parents[1] / "golden/report"
 
 
 def passed() -> Verdict:
@@ -218,21 +215,13 @@ CASES = {
 }
 
 
-def check(name: str, text: str) -> None:
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("LAB_UPDATE_GOLDEN"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_a_verdict_reads_as_its_golden_file(name: str) -> None:
-    check(name, render_text(CASES[name]()))
+    check(f"report/{name}", render_text(CASES[name]()))
 
 
 def test_details_add_versions_and_exposure() -> None:
-    check("passed_details", render_text(passed(), details=True))
+    check("report/passed_details", render_text(passed(), details=True))
 
 
 def test_ascii_marks_stand_in_where_a_terminal_has_no_others() -> None:

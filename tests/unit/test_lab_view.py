@@ -1,0 +1,159 @@
+"""The fleet's table and every line of progress as people see them, and the same as JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from lab.model import Container, Health, Place, Probe, Replica
+from lab.ports import Event
+from lab.view import FleetView, fleet_table, progress_line, replica_view, state_of
+from tests.golden_files import check
+
+SECOND = 1_000_000_000
+NOW = 100 * SECOND
+SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
+
+
+def replica(name: str, **more: object) -> Replica:
+    slot, generation = (int(part) for part in name.split("."))
+    base: dict[str, object] = {"version": f"v{generation}", "container": Container.RUNNING, "place": Place.READY}
+    return Replica(name=f"app-{name}", slot=slot, generation=generation, revision=1, **(base | more))  # type: ignore[arg-type]
+
+
+def probe(status: int | None, body: str = "", error: str = "") -> Probe:
+    return Probe(ok=False, status=status, body=body, error=error)
+
+
+NOT_READY = probe(503, '{"ready": false,\n "detail": "' + "still loading, " * 9 + '"}', "status 503, not 200")
+MISTAKEN = probe(200, '{"ready": true}', "the answer is from app-9.1, not from app-4.2 (header X-Lab-Replica)")
+GONE, EXITED = {"container": Container.EXITED}, {"container": Container.EXITED, "place": None}
+EVERY_STATE = (
+    replica("1.1", in_flight=12),
+    replica("1.2", place=Place.JOINING),
+    replica("2.1", place=Place.DRAINING, in_flight=3, deadline_ns=NOW + 12 * SECOND),
+    replica("2.2", place=Place.JOINING, probe=NOT_READY),
+    replica("3.1", place=Place.DRAINING, in_flight=1, deadline_ns=NOW - SECOND),
+    replica("3.2", place=Place.JOINING, probe=probe(None, error="no whole answer within 1000 ms")),
+    replica("4.1", place=Place.REMOVABLE),
+    replica("4.2", place=Place.JOINING, probe=MISTAKEN),
+    replica("5.1", health=Health.EJECTED, in_flight=1),
+    replica("6.1", **EXITED, exit_code=0),
+    replica("7.1", **GONE, exit_code=137, oom=True),
+    replica("8.1", **GONE),
+    replica("9.1", place=None),
+    replica("10.1", place=None, container=Container.CREATED),
+)
+
+
+def view(*replicas: Replica, **more: object) -> FleetView:
+    base: dict[str, object] = {
+        "project": "default",
+        "phase": "idle",
+        "version": "v1",
+        "replicas_wanted": 3,
+        "ready": sum(r.available for r in replicas),
+        "schema_phase": "base",
+        "url": "http://127.0.0.1:8080",
+    }
+    return FleetView(**(base | more), replicas=tuple(replica_view(r, NOW) for r in replicas))  # type: ignore[arg-type]
+
+
+ROLLING = view(*EVERY_STATE, phase="rolling", replicas_wanted=10, notes=("the rollout r1 has not ended", "another"))
+VIEWS = {
+    "idle": view(replica("1.1"), replica("2.1", in_flight=104), replica("3.2")),
+    "every_state": ROLLING,
+    "nothing": view(version=None, schema_phase=None, replicas_wanted=0),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_fleet_reads_as_its_golden_file(name: str) -> None:
+    check(f"lab/fleet_{name}", "\n".join(fleet_table(VIEWS[name])) + "\n")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_same_as_json_fits_its_schema(name: str) -> None:
+    schema = json.loads((SCHEMAS / "status.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    data = json.loads(json.dumps(VIEWS[name].to_json()))
+
+    Draft202012Validator(schema).validate(data)
+    assert data["schema"] == "lab.status/1" == schema["$id"]
+    assert set(data) == set(schema["properties"])
+
+
+def test_json_and_the_table_tell_the_same_replicas() -> None:
+    data = json.loads(json.dumps(ROLLING.to_json()))
+
+    assert [r["name"] for r in data["replicas"]] == [r.name for r in EVERY_STATE]
+    assert {r["state"] for r in data["replicas"]} == {state_of(r) for r in EVERY_STATE}
+
+
+def test_every_state_of_a_replica_has_a_mark() -> None:
+    rows = fleet_table(ROLLING)[2:-2]
+
+    assert len(rows) == len(EVERY_STATE)
+    assert not [row for row in rows if not set(row) & set("✔◌◐✖")]
+
+
+def about(name: str, verb: str, **more: object) -> dict[str, object]:
+    slot, generation = (int(part) for part in name.split("."))
+    return {"verb": verb, "replica": f"app-{name}", "slot": slot, "generation": generation, "version": "v1", **more}
+
+
+def line(type: str, seconds: float, **data: object) -> str | None:
+    return progress_line(Event(type=type, run="r", t_ns=NOW + round(seconds * SECOND), data=data), NOW)
+
+
+STARTED = {"replicas": 3, "surge": 1, "unavailable": 0, "order": "start-first", "batch": 1, "target": 2}
+DIED = {"replica": "app-2.1", "version": "v1", "oom": False, "in_flight": 7}
+SHOWN = [
+    line("rollout-started", 0, kind="up", **{"from": None, "to": "v1"}, **STARTED),
+    line("load-started", 0.02, rate=100.0, replicas=3, seed=1),
+    line("schema-step", 0.1, phase="expanded", what="begins"),
+    line("schema-step", 0.4, phase="expanded", what="done"),
+    line("rollout-started", 3, kind="roll", **{"from": "v1", "to": "v2-never-ready"}, **STARTED),
+    line("act-done", 3.5, **about("1.2", "create", container="3f9c12")),
+    line("act-done", 3.6, **about("1.2", "start")),
+    line("act-done", 3.7, **about("1.2", "join", epoch=4)),
+    line("act-done", 4.9, **about("1.2", "admit", epoch=5)),
+    line("act-intended", 4.95, **about("1.1", "retire", in_flight=5)),
+    line("act-done", 6, **about("1.1", "stop", exit_code=0, oom=False, aborted=0)),
+    line("act-done", 36, **about("1.1", "stop", exit_code=137, oom=False, aborted=2)),
+    line("act-done", 36, **about("10.12", "stop", exit_code=None, oom=False, aborted=0)),
+    line("act-done", 6.1, **about("1.1", "delete")),
+    line("act-done", 7, **about("1.1", "restore", epoch=9)),
+    line("waiting", 17, on="app-1.2 to become ready", left=23.4),
+    line("waiting", 27, on="the fleet to settle", left=None),
+    line("replica-died", 40, **DIED, exit_code=137),
+    line("replica-died", 41, **(DIED | {"oom": True}), exit_code=137),
+    line("replica-died", 42, **DIED, exit_code=None),
+    line("version-failed", 43, reason="app-1.2 not ready for 30s", where="", detail="", log=[]),
+    line("turned-back", 43, revision=1, version="v1", reason="app-1.2 not ready for 30s"),
+    line("act-done", 12345.6, **about("1.1", "admit", epoch=5)),
+]
+
+
+def test_every_line_of_progress_reads_as_its_golden_file() -> None:
+    assert None not in SHOWN
+    check("lab/progress", "\n".join(map(str, SHOWN)) + "\n")
+
+
+HIDDEN = [
+    ("act-intended", about("1.2", "create", in_flight=0)),
+    ("act-intended", about("1.1", "stop", in_flight=0)),
+    ("act-done", about("1.1", "retire", epoch=3)),
+    ("act-done", about("1.1", "unroute", epoch=3)),
+    ("act-done", about("1.2", "admit", refused="not-proven")),
+    ("rollout-ended", {"ending": "done"}),
+    ("revision-recorded", {"number": 1}),
+    ("lab-removed", {"removed": 3}),
+    ("something-newer", {}),
+]
+
+
+@pytest.mark.parametrize(("type", "data"), HIDDEN)
+def test_what_a_person_need_not_see_is_no_line(type: str, data: dict[str, object]) -> None:
+    assert line(type, 1, **data) is None
