@@ -1,5 +1,6 @@
 """The database adapter: PostgreSQL through its published port. The only importer of psycopg in the lab."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from lab.errors import LabError
 CONNECT_SECONDS = 60.0
 STEP_SECONDS = 60.0
 LOCK_TRIES = 50
+_COMMIT = re.compile(r"\bcommit\s*;\s*\Z", re.IGNORECASE)
 _BUSY = {"55P03", "40P01"}
 """lock_not_available and deadlock_detected: try again, the table was busy."""
 
@@ -54,12 +56,12 @@ class Database:
         deadline = time.monotonic() + CONNECT_SECONDS
         while True:
             try:
-                with self.connect() as connection:
-                    connection.execute("select 1")
-                    return
+                self.query("select 1")
             except LabError:
                 if time.monotonic() > deadline:
                     raise
+            else:
+                return
             time.sleep(0.05)
 
     def query(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
@@ -70,14 +72,25 @@ class Database:
         with self.connect() as connection, _explained(sql, self._where):
             connection.execute(sql, parameters)
 
-    def run_file(self, path: Path) -> None:
-        """Run a SQL file that brings its own transaction. Busy tables are tried again."""
+    def query_file(self, path: Path) -> dict[str, Any]:
+        """The first row of what a SQL file asks for, by the names of its columns."""
+        with self.connect() as connection, _explained(path.name, self._where):
+            cursor = connection.execute(path.read_text())
+            names = [column.name for column in cursor.description or ()]
+            return dict(zip(names, cursor.fetchone() or (), strict=False))
+
+    def run_file(self, path: Path, *, then: str = "", parameters: Sequence[object] = ()) -> None:
+        """Run a SQL file that brings its own transactions, and `then` with the last of them: both or neither.
+
+        Busy tables are tried again.
+        """
         sql = path.read_text()
         deadline = time.monotonic() + STEP_SECONDS
         for attempt in range(LOCK_TRIES):
             try:
                 with self.connect() as connection:
-                    connection.execute(sql)
+                    last = psycopg.ClientCursor(connection).mogrify(then, parameters)
+                    connection.execute(_with_the_last(sql, last).encode())
             except psycopg.Error as error:
                 if error.sqlstate not in _BUSY or time.monotonic() > deadline or attempt == LOCK_TRIES - 1:
                     raise _failed(str(path.name), error, self._where) from error
@@ -96,6 +109,12 @@ def _explained(sql: str, where: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise _failed(sql.strip().splitlines()[0], error, where) from error
+
+
+def _with_the_last(sql: str, statement: str) -> str:
+    """The statement within the last transaction of the text; a text that begins none is one by itself."""
+    end = _COMMIT.search(sql)
+    return f"{sql[: end.start()]}{statement};\ncommit;" if end else f"{sql}\n;{statement};"
 
 
 def _failed(what: str, error: psycopg.Error, where: str) -> LabError:

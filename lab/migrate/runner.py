@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from lab.database import Database
 from lab.errors import LabError
@@ -15,6 +16,7 @@ create table if not exists lab_schema (
     id bigserial primary key, change text not null, phase text not null, at timestamptz not null default now()
 )
 """
+_RECORD = "insert into lab_schema(change, phase) values (%s, %s)"
 
 Told = Callable[[str, str], None]
 """Progress: (phase, what)."""
@@ -47,16 +49,23 @@ def go_to(database: Database, plan: ChangePlan, phase: str, told: Told = _silent
 
 
 def step_up(database: Database, plan: ChangePlan, phase: Phase, told: Told = _silent) -> None:
-    """Take the one step that leads to `phase`: its SQL, its backfill, its verification; then record it."""
+    """Take the one step that leads to `phase`: its SQL, its backfill, its verification; and record it.
+
+    A step of SQL alone is recorded in the SQL's own transaction: killed in between, it could never be taken again.
+    """
     database.execute(_TABLE)
+    record = (plan.id, phase.name)
     if phase.up:
         told(phase.name, phase.up.name)
+        if not (phase.backfill or phase.verify):
+            database.run_file(phase.up, then=_RECORD, parameters=record)
+            return
         database.run_file(phase.up)
     if phase.backfill:
         backfill(database, phase, told)
     if phase.verify:
-        _verify(database, phase)
-    database.execute("insert into lab_schema(change, phase) values (%s, %s)", (plan.id, phase.name))
+        _verify(database, phase.verify, phase.name)
+    database.execute(_RECORD, record)
 
 
 def backfill(database: Database, phase: Phase, told: Told = _silent) -> int:
@@ -73,18 +82,12 @@ def backfill(database: Database, phase: Phase, told: Told = _silent) -> int:
         time.sleep(random.uniform(0, 0.01))  # noqa: S311  lets others in between
 
 
-def _verify(database: Database, phase: Phase) -> None:
-    if phase.verify is None:
-        return
-    with database.connect() as connection:
-        cursor = connection.execute(phase.verify.read_text())
-        row = cursor.fetchone() or ()
-        names = [column.name for column in cursor.description or ()]
-    wrong = [f"{name} {value}" for name, value in zip(names, row, strict=True) if value]
+def _verify(database: Database, file: Path, phase: str) -> None:
+    wrong = [f"{name} {value}" for name, value in database.query_file(file).items() if value]
     if wrong:
         raise LabError(
             id="schema-verify",
-            what=f"the schema is not {phase.name} yet: {', '.join(wrong)}",
-            where=phase.verify.name,
+            what=f"the schema is not {phase} yet: {', '.join(wrong)}",
+            where=file.name,
             fix="lab migrate backfill; rows that diverge are shown by the same query",
         )
