@@ -6,13 +6,10 @@ again by its label; what it wrote is read when it has ended.
 
 import asyncio
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -84,9 +81,11 @@ class Load:
         threading.Thread(target=self._listen, name="load", daemon=True).start()
         await asyncio.to_thread(self._await, lambda: "started" in self._messages or self._over, START_SECONDS)
         if "started" not in self._messages:
+            reason = self._reason()
+            await asyncio.to_thread(self._source.stop)  # it may only be late, and nobody would stop it then
             raise LabError(
                 id="load",
-                what=f"the load did not start: {self._reason()}",
+                what=f"the load did not start: {reason}",
                 where=f"run {self._plan.run}",
                 fix="lab logs load; a failed self-test means that this client would hide drops",
             )
@@ -118,6 +117,8 @@ class Load:
         try:
             message = json.loads(line)
         except ValueError:
+            return
+        if not isinstance(message, dict):
             return
         with self._said:
             self._messages[message.get("type", "")] = message
@@ -204,13 +205,11 @@ class HostSource:
                 stderr=log,
                 start_new_session=True,
             )
-        if self._process.stdout is None:
-            raise RuntimeError("a pipe was asked for")
-        return self._process.stdout
+        return _lines(self._process)
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGTERM)
+            self._process.terminate()
 
     def collect(self, run: str, into: Path) -> None:
         """Its own ledger is where the run's folder is; the proxy's is in the volume."""
@@ -220,6 +219,9 @@ class HostSource:
         return (self._folder / "load.log").read_text(errors="replace")[-400:].strip()
 
 
-def seconds_of_baseline(started: float, wanted: float) -> float:
-    """How much of the baseline is still to come."""
-    return max(0.0, wanted - (time.monotonic() - started))
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """Its stdout to the end; then it is reaped."""
+    if process.stdout is None:
+        raise RuntimeError("a pipe was asked for")
+    with process:
+        yield from process.stdout
