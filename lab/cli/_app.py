@@ -1,11 +1,29 @@
 """The one Typer application; each command file registers itself on it."""
 
+import sys
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
+
+from lab.errors import Exit
 
 EPILOG = "Exit codes: 0 done and proved, 1 the answer is no, 2 usage, 3 environment, 4 no verdict, 70 a bug in the lab."
 
+
+class _Group(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            # Typer would end here without a word
+            sys.stderr.write("\ninterrupted; run the same command again to go on\n")
+            raise typer.Exit(Exit.INTERRUPTED) from error
+
+
 app = typer.Typer(
     name="lab",
+    cls=_Group,
     help="Roll an app from one version to the next under load, and prove that nothing was dropped.",
     epilog=EPILOG,
     no_args_is_help=True,

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     from lab.cli._commands import app
 
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="lab", standalone_mode=False)
     except ClickException as error:
         error.show()
         return Exit.USAGE
@@ -29,9 +29,6 @@ def main(argv: list[str] | None = None) -> int:
     except LabError as error:
         _output.failure(error, as_json="--json" in arguments)
         return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; run the same command again to go on\n")
-        return Exit.INTERRUPTED
     except Exception:  # noqa: BLE001  the last line of defence: a bug is told as one
         return _bug()
     return code if isinstance(code, int) else Exit.OK

@@ -7,9 +7,7 @@ from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
-from lab.compose import find_flavour
 from lab.errors import Exit, LabError
-from lab.project import is_free
 
 WANTED_DISK = 4 * 1024**3
 
@@ -43,6 +41,9 @@ def _python() -> Check:
 
 
 def _engine(project: str) -> list[Check]:
+    from lab.compose import find_flavour
+    from lab.project import is_free
+
     lab = open_lab(project)
     try:
         endpoint = lab.endpoint

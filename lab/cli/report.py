@@ -29,6 +29,15 @@ def report(
             where=str(runs),
             fix="lab roll v2" if not folders else f"the last is {folders[-1].name}",
         )
-    verdict = verdict_from_json(jsonlib.loads((chosen[-1] / "verdict.json").read_text()))
+    path = chosen[-1] / "verdict.json"
+    try:
+        verdict = verdict_from_json(jsonlib.loads(path.read_text()))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise LabError(
+            id="verdict-unreadable",
+            what=f"the verdict of {chosen[-1].name} cannot be read: {error!r}",
+            where=str(path),
+            fix="its ledgers are beside it; lab report of another run",
+        ) from error
     typer.echo(render_json(verdict) if json else render_text(verdict, data=str(chosen[-1]), details=True), nl=False)
     return verdict.exit_code

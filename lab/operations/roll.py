@@ -73,6 +73,7 @@ class _Prepared:
 
 async def roll(lab: Lab, request: RollRequest, *, listen: Listener) -> RollResult:
     """Take the fleet to a version under traffic, and judge what it cost. LabError for what must not be begun."""
+    check(lab, request)
     lab.refuse_another_checkout()
     async with lab.gateway() as gateway, held_lease(gateway, lab.project.home):
         ready = await asyncio.to_thread(_prepare, lab, request)
@@ -81,6 +82,16 @@ async def roll(lab: Lab, request: RollRequest, *, listen: Listener) -> RollResul
         if same and await is_whole(lab, gateway, ready.target, ready.replicas):
             return RollResult(version=ready.target.version, verdict=None, folder=None)
         return await _Run(lab, gateway, request, ready, listen).go()
+
+
+def check(lab: Lab, request: RollRequest) -> None:
+    """Refuse what cannot be meant, before any engine is asked."""
+    if request.version is not None:
+        lab.manifest.version(request.version)
+    if request.batch is not None and request.batch < 1:
+        raise UsageError(id="batch", what=f"a batch of {request.batch} replaces nothing", fix="--batch 1 or more")
+    if request.rate is not None and request.rate <= 0:
+        raise UsageError(id="rate", what=f"{request.rate:g} requests a second are no load", fix="--no-load")
 
 
 def _prepare(lab: Lab, request: RollRequest) -> _Prepared:
@@ -125,8 +136,6 @@ def _target(lab: Lab, request: RollRequest, history: History, source: Revision, 
 
 
 def _check_budget(order: Order, batch: int, replicas: int) -> None:
-    if batch < 1:
-        raise UsageError(id="batch", what=f"a batch of {batch} replaces nothing", fix="--batch 1 or more")
     if batch > replicas:
         raise UsageError(
             id="batch", what=f"a batch of {batch} is more than the {replicas} replicas", fix=f"--batch 1 to {replicas}"

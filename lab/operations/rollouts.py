@@ -80,8 +80,8 @@ def spec_of(lab: Lab, attempt: Attempt) -> RolloutSpec:
         replicas=attempt.replicas,
         surge=attempt.batch if first else 0,
         unavailable=0 if first else attempt.batch,
-        ready_timeout=attempt.ready_timeout or lab.manifest.ready_timeout,
-        drain_timeout=attempt.drain_timeout or lab.manifest.drain_timeout,
+        ready_timeout=lab.manifest.ready_timeout if attempt.ready_timeout is None else attempt.ready_timeout,
+        drain_timeout=lab.manifest.drain_timeout if attempt.drain_timeout is None else attempt.drain_timeout,
         wait_for_drain=attempt.wait_for_drain,
     )
 

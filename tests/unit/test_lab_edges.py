@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from lab.clock import OffsetClock, measure_clock
 from lab.gateway import ProxyGateway
 from lab.lease import is_gone, start_of, this_process
+from lab.model import Order
+from lab.operations.rollouts import Attempt, spec_of
 from lab.ports import Owner
 from lab.replica_spec import conceal, reveal
 
@@ -132,3 +135,25 @@ def test_what_was_concealed_is_filled_in_again_with_the_secrets_of_the_day() -> 
 
 def test_the_same_spec_is_the_same_text_in_whatever_order_it_came() -> None:
     assert conceal(dict(reversed(SPEC.items())), SECRETS) == conceal(SPEC, SECRETS)
+
+
+LAB = SimpleNamespace(manifest=SimpleNamespace(ready_timeout=30.0, drain_timeout=40.0))
+
+
+def attempt(order: Order, **more: float) -> Attempt:
+    return Attempt(run="r", kind="roll", target=2, back_to=1, replicas=3, order=order, batch=2, **more)  # type: ignore[arg-type]
+
+
+def test_the_order_says_whether_a_batch_is_surge_or_unavailable() -> None:
+    first, second = (spec_of(LAB, attempt(order)) for order in (Order.START_FIRST, Order.STOP_FIRST))  # type: ignore[arg-type]
+
+    assert (first.surge, first.unavailable) == (2, 0)
+    assert (second.surge, second.unavailable) == (0, 2)
+
+
+def test_a_timeout_that_was_given_counts_even_if_it_is_none_at_all() -> None:
+    given = spec_of(LAB, attempt(Order.START_FIRST, ready_timeout=7.0, drain_timeout=0.0))  # type: ignore[arg-type]
+    silent = spec_of(LAB, attempt(Order.START_FIRST))  # type: ignore[arg-type]
+
+    assert (given.ready_timeout, given.drain_timeout) == (7.0, 0.0)
+    assert (silent.ready_timeout, silent.drain_timeout) == (30.0, 40.0)
