@@ -73,6 +73,12 @@ async def test_no_clock_is_more_wrong_than_it_says(
     assert wrong <= clock.error_ns + 1
 
 
+async def test_an_offset_that_the_trip_cannot_explain_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, wrong = await measured(monkeypatch, 3 * MS // 2, *[FAST] * 5)
+
+    assert (clock.offset_ns, clock.error_ns, wrong) == (3 * MS // 2, MS, 0)
+
+
 async def test_the_answer_that_came_back_the_fastest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, wrong = await measured(monkeypatch, 10**12, SLOW, LOPSIDED, FAST, SLOW, SLOW)
 

@@ -131,6 +131,20 @@ def test_a_path_that_cannot_be_a_file_is_told_with_its_place(tmp_path: Path) -> 
     assert (caught.value.id, caught.value.where) == ("journal-open", str(tmp_path / "journal.db"))
 
 
+def test_a_sound_journal_that_cannot_be_opened_is_not_called_garbled(tmp_path: Path) -> None:
+    """It may be put aside only if it is of no use."""
+    path = tmp_path / "journal.db"
+    fill(SqliteJournal(path), "a")
+    for beside in ("journal.db-wal", "journal.db-shm"):
+        (tmp_path / beside).unlink(missing_ok=True)
+        (tmp_path / beside).mkdir()
+
+    with pytest.raises(LabError) as caught:
+        SqliteJournal(path)
+
+    assert caught.value.id == "journal-open"
+
+
 def test_an_unreadable_journal_is_put_aside_with_its_companions_and_overwrites_none(tmp_path: Path) -> None:
     for n in (1, 2):
         path = garbled(tmp_path)
