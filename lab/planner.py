@@ -139,7 +139,7 @@ def _restore(view: _View) -> Iterator[Act]:
         survivors = [
             r
             for r in view.leaving(slot)
-            if r.revision == view.spec.target and r.place is Place.DRAINING and r.health is Health.UP
+            if r.revision == view.spec.target and r.place is Place.DRAINING and r.health is Health.UP and r.proven
             if not view.overdue(r)
         ]
         if survivors and view.kept(slot) is None:

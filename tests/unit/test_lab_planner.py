@@ -23,7 +23,8 @@ SHAPES: dict[str, dict[str, object]] = {
     "late-proven": {"place": Place.JOINING, "joined_ns": NOW - 31 * SECOND, "proven": True},
     "ready": {"place": Place.READY},
     "ejected": {"place": Place.READY, "health": Health.EJECTED},
-    "draining": {"place": Place.DRAINING, "deadline_ns": NOW + 30 * SECOND},
+    "draining": {"place": Place.DRAINING, "deadline_ns": NOW + 30 * SECOND, "proven": True},
+    "shaken-draining": {"place": Place.DRAINING, "deadline_ns": NOW + 30 * SECOND},
     "ejected-draining": {"place": Place.DRAINING, "deadline_ns": NOW + 30 * SECOND, "health": Health.EJECTED},
     "late-draining": {"place": Place.DRAINING, "deadline_ns": NOW - 4 * SECOND},
     "overdue": {"place": Place.DRAINING, "deadline_ns": NOW - 6 * SECOND},
@@ -155,6 +156,7 @@ WORKED = [
         ["retire 1.2", "restore 1.1"],
     ),
     ("an ejected one is not restored", 1, 1, 0, ["1.1 new ejected-draining"], ["wait"]),
+    ("one whose last probe failed would be refused", 1, 1, 0, ["1.1 new shaken-draining"], ["wait"]),
     ("one that is overdue is not restored", 1, 1, 0, ["1.1 new overdue"], ["stop 1.1"]),
     (
         "slots beyond N are retired when N shrinks",
