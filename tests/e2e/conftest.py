@@ -62,10 +62,13 @@ class LabCommand:
         return docker_names("ps", "-a", "--format", "{{.Names}} {{.ID}}", prefix=f"lab-{self.project}")
 
     def leftovers(self) -> list[str]:
-        names = list(self.containers)
-        names += docker_names("network", "ls", "--format", "{{.Name}} {{.ID}}", prefix=f"lab-{self.project}_")
-        names += docker_names("volume", "ls", "--format", "{{.Name}} -", prefix=f"lab-{self.project}_")
-        return names
+        """What carries this project's name or its label, whatever it is called."""
+        labelled = f"label=rollinglab.project={self.project}"
+        names = docker_names("ps", "-a", "--filter", labelled, "--format", "{{.Names}} {{.ID}}", prefix="")
+        names |= self.containers
+        names |= docker_names("network", "ls", "--format", "{{.Name}} {{.ID}}", prefix=f"lab-{self.project}_")
+        names |= docker_names("volume", "ls", "--format", "{{.Name}} -", prefix=f"lab-{self.project}_")
+        return list(names)
 
 
 def docker_names(*words: str, prefix: str) -> dict[str, str]:
