@@ -13,7 +13,6 @@ from lab.model import (
     Ending,
     Failed,
     Fleet,
-    Place,
     Replica,
     Revision,
     RolloutSpec,
@@ -21,8 +20,9 @@ from lab.model import (
     Wait,
     ending_words,
 )
+from lab.observation import merge, seen_of
 from lab.planner import decide
-from lab.ports import Clock, Engine, Event, Gateway, Journal, Readiness, Route, Routing, Seen, Watch
+from lab.ports import Clock, Engine, Event, Gateway, Journal, Readiness, Routing, Watch
 from lab.transitions import ROLLOUT, Happening, Phase
 
 HEARTBEAT_SECONDS = 10.0
@@ -188,7 +188,7 @@ class Controller:
             case Verb.START:
                 await engine.start(seen.container_id)
             case Verb.JOIN:
-                return {"epoch": await gateway.join(_as_seen(seen), self._rollout.readiness)}
+                return {"epoch": await gateway.join(seen_of(seen), self._rollout.readiness)}
             case Verb.ADMIT:
                 return {"epoch": await gateway.admit(act.replica)}
             case Verb.RETIRE:
@@ -275,66 +275,4 @@ def _blame_for_death(death: Event, failed: Failed) -> Ended:
         reason=f"{data['replica']} {failed.reason}",
         where=ending_words(data["exit_code"], oom=data["oom"]),
         log=tuple(data["log"]),
-    )
-
-
-def merge(seen: tuple[Seen, ...], routes: tuple[Route, ...]) -> tuple[Replica, ...]:
-    """Join the engine's and the proxy's view. A route without a container is a replica that has ended."""
-    by_name = {route.name: route for route in routes}
-    replicas = [_replica(s, by_name.pop(s.name, None)) for s in seen]
-    replicas += [_replica(_ghost(route), route) for route in by_name.values()]
-    return tuple(sorted(replicas, key=lambda r: (r.slot, r.generation)))
-
-
-def _replica(seen: Seen, route: Route | None) -> Replica:
-    base = Replica(
-        name=seen.name,
-        slot=seen.slot,
-        generation=seen.generation,
-        revision=seen.revision,
-        version=seen.version,
-        container=seen.container,
-        container_id=seen.container_id,
-        address=seen.address,
-        exit_code=seen.exit_code,
-        oom=seen.oom,
-    )
-    if route is None:
-        return base
-    return replace(
-        base,
-        place=Place(route.place),
-        health=route.health,
-        proven=route.proven,
-        in_flight=route.in_flight,
-        aborted=route.aborted,
-        joined_ns=route.joined_ns,
-        retired_ns=route.retired_ns,
-        deadline_ns=route.deadline_ns,
-        probe=route.probe,
-    )
-
-
-def _ghost(route: Route) -> Seen:
-    return Seen(
-        name=route.name,
-        slot=route.slot,
-        generation=route.generation,
-        revision=0,
-        version=route.version,
-        container=Container.EXITED,
-        container_id="",
-    )
-
-
-def _as_seen(r: Replica) -> Seen:
-    return Seen(
-        name=r.name,
-        slot=r.slot,
-        generation=r.generation,
-        revision=r.revision,
-        version=r.version,
-        container=r.container,
-        container_id=r.container_id,
-        address=r.address,
     )

@@ -87,7 +87,7 @@ def is_gone(owner: Owner) -> bool:
     """Whether that process is surely gone. One on another host is never surely gone."""
     if owner.host != socket.gethostname():
         return False
-    return owner.boot != _boot() or start_of(owner.pid) != owner.start
+    return owner.boot != _boot() or (start_of(owner.pid) or "") != owner.start
 
 
 def start_of(pid: int) -> str | None:

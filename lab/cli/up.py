@@ -22,12 +22,9 @@ def up(
     """Start the lab, or repair it: database, proxy and the fleet. Does nothing if all is well."""
     from lab.operations.up import UpRequest
     from lab.operations.up import up as bring_up
-    from lab.project import ensure_port
 
     lab, took = open_lab(project), _output.stopwatch()
-    if port is not None:
-        ensure_port(lab.project, port)
-    request = UpRequest(replicas=replicas, version=version, schema=schema)
+    request = UpRequest(replicas=replicas, version=version, schema=schema, port=port)
     done = asyncio.run(bring_up(lab, request, told=_output.parts(quiet=quiet), listen=_output.events(quiet=quiet)))
     if done.changed:
         text = f"Lab is up in {took():.1f}s: {done.replicas} x {done.version}, {done.url}\nNext: lab roll v2"

@@ -4,8 +4,8 @@ import asyncio
 
 from lab import migrate
 from lab.assembly import Lab
-from lab.controller import merge
 from lab.errors import LabError
+from lab.observation import merge
 from lab.view import FleetView, replica_view
 
 

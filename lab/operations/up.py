@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from lab import images, migrate
 from lab.assembly import Lab
 from lab.clock import measure_clock
-from lab.controller import merge
 from lab.errors import Exit, LabError, UsageError
 from lab.folds import History
 from lab.gateway import ProxyGateway
 from lab.lease import held_lease
 from lab.model import Ending, Order, Revision
+from lab.observation import merge
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Attempt, Listener, run_rollout
-from lab.project import is_free
+from lab.project import ensure_port, is_free
 
 PROXY_SECONDS = 30.0
 BASE = "base"
@@ -27,6 +27,7 @@ class UpRequest:
     replicas: int | None = None
     version: str | None = None
     schema: str | None = None
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ def check(lab: Lab, request: UpRequest) -> None:
     if request.schema and lab.plan:
         lab.plan.phase(request.schema)
     lab.refuse_another_checkout()
+    _choose_port(lab, request.port)
     history = lab.history()
     now = history.revisions.get(history.current or 0)
     if now and request.version and request.version != now.version:
@@ -86,6 +88,21 @@ def check(lab: Lab, request: UpRequest) -> None:
             what=f"the fleet runs {now.version}, not {request.version}",
             fix=f"lab roll {request.version}",
         )
+
+
+def _choose_port(lab: Lab, port: int | None) -> None:
+    if port is None:
+        return
+    proxy = lab.host.static().get("proxy")
+    if proxy and proxy.running and port != lab.port:
+        raise LabError(
+            id="port-differs",
+            what=f"the lab {lab.project.name!r} is up on port {lab.port}, not {port}",
+            fix=f"lab down, then lab up --port {port}",
+        )
+    if not (proxy and proxy.running):
+        ensure_port(lab.project, port)
+        vars(lab).pop("port", None)  # it may have been read before
 
 
 def _start_static(lab: Lab, made: images.Images, told: Told) -> bool:

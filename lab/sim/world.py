@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from lab.errors import EngineError, GatewayError
 from lab.model import Container, Health, Place, Probe, Replica, Revision, Verb
+from lab.observation import seen_of
 from lab.ports import Readiness, Route, Routing, Seen
 from lab.transitions import LEGAL
 
@@ -63,7 +64,7 @@ class SimWorld:
     # engine
 
     async def replicas(self) -> tuple[Seen, ...]:
-        return tuple(_seen(r) for r in self.replicas_now() if r.container_id)
+        return tuple(seen_of(r) for r in self.replicas_now() if r.container_id)
 
     async def create(self, revision: Revision, *, name: str, slot: int, generation: int) -> str:
         self._act(Verb.CREATE, name)
@@ -94,7 +95,7 @@ class SimWorld:
         self._act(Verb.STOP, name)
         if self.sims[name].replica.alive:
             self._set(name, container=Container.EXITED, exit_code=0)
-        return _seen(self.sims[name].replica)
+        return seen_of(self.sims[name].replica)
 
     async def delete(self, container_id: str) -> None:
         name = self._name(container_id)
@@ -180,21 +181,6 @@ class SimWorld:
             drained = r.in_flight == 0 or self.time_ns - (r.retired_ns or 0) > behaviour.drains_in * MS
             if drained:
                 self._set(name, place=Place.REMOVABLE, in_flight=0)
-
-
-def _seen(r: Replica) -> Seen:
-    return Seen(
-        name=r.name,
-        slot=r.slot,
-        generation=r.generation,
-        revision=r.revision,
-        version=r.version,
-        container=r.container,
-        container_id=r.container_id,
-        address=r.address,
-        exit_code=r.exit_code,
-        oom=r.oom,
-    )
 
 
 def _route(r: Replica) -> Route:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.controller import merge
 from lab.folds import Counts, counts_of, history_of
 from lab.model import Container, Health, Place, Probe, Revision
+from lab.observation import merge
 from lab.operations.timeline import deaths_of, steps_of, swaps_of
 from lab.ports import Event, Route, Seen
 from lab.proof import Death, Step, Swap
