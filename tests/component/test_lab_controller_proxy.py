@@ -29,28 +29,28 @@ async def traffic(proxy: ProxyProcess) -> AsyncIterator[Load]:
 
 
 @asynccontextmanager
-async def up(folder: Path, *, replicas: int = 2) -> AsyncIterator[tuple[Fleet, ProxyProcess, ProxyGateway]]:
+async def up(folder: Path) -> AsyncIterator[tuple[Fleet, ProxyProcess, ProxyGateway]]:
     """A fleet of v1 in rotation, and a gateway that holds the lease."""
-    with proxy_process(folder) as proxy, new_fleet(folder, replicas=replicas) as fleet:
+    with proxy_process(folder) as proxy, new_fleet(folder) as fleet:
         async with proxy.gateway() as gateway, held_lease(gateway, folder):
             assert (await fleet.roll(gateway, V1)).ending is Ending.DONE
             yield fleet, proxy, gateway
 
 
-def serving(version: str, replicas: int = 2) -> list[tuple[str, str, str]]:
-    return [(version, "running", "ready")] * replicas
+def serving(version: str) -> list[tuple[str, str, str]]:
+    return [(version, "running", "ready")] * 2
 
 
 @pytest.mark.parametrize(("surge", "unavailable"), [(1, 0), (0, 1)], ids=["start-first", "stop-first"])
 async def test_a_roll_and_the_way_back_drop_nothing(tmp_path: Path, surge: int, unavailable: int) -> None:
-    async with up(tmp_path, replicas=3) as (fleet, proxy, gateway):
+    async with up(tmp_path) as (fleet, proxy, gateway):
         async with traffic(proxy) as load:
             there = await fleet.roll(gateway, V2, V1, surge=surge, unavailable=unavailable)
-            assert await fleet.standing(gateway) == serving("v2", 3)
+            assert await fleet.standing(gateway) == serving("v2")
             back = await fleet.roll(gateway, V1, V2, surge=surge, unavailable=unavailable)
         assert load.bad == []
         assert (there.ending, back.ending) == (Ending.DONE, Ending.DONE)
-        assert await fleet.standing(gateway) == serving("v1", 3)
+        assert await fleet.standing(gateway) == serving("v1")
 
 
 async def test_without_the_wait_for_the_drain_this_very_traffic_is_cut(tmp_path: Path) -> None:

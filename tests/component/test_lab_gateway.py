@@ -90,10 +90,10 @@ async def test_a_replica_is_taken_through_its_whole_life(tmp_path: Path) -> None
         assert (await send(proxy.port, get())).status == 200
         assert (await route(gateway, "app-1.1", lambda r: r.claimed == 1)).place is Place.READY
 
-        retired = await gateway.retire("app-1.1", drain_timeout=5)
+        retired = await gateway.retire("app-1.1", drain_timeout=2.5)
         gone = await route(gateway, "app-1.1", lambda r: r.place is Place.REMOVABLE)
         assert gone.retired_ns is not None
-        assert gone.deadline_ns == gone.retired_ns + 5_000_000_000
+        assert gone.deadline_ns == gone.retired_ns + 2_500_000_000
         removed = await gateway.remove("app-1.1", lost=False)
         assert (await gateway.routing()).routes == ()
         assert joined < admitted < retired < removed
