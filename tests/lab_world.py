@@ -170,7 +170,7 @@ class ProcessEngine:
         if about["pid"]:
             return
         version = REVISIONS[about["revision"]].version
-        command = [sys.executable, str(ROOT / "tests" / "lab_replica.py")]
+        command = [sys.executable, "-I", "-S", str(ROOT / "tests" / "lab_replica.py")]
         command += [_address(about), str(self._port), container_id, version]
         log = (os.POSIX_SPAWN_OPEN, 1, self._log(container_id), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         both = (os.POSIX_SPAWN_DUP2, 1, 2)
