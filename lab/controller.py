@@ -117,9 +117,11 @@ class Controller:
             case Wait():
                 return await self._wait(decision, routing)
             case acts:
-                await self._perform(acts, fleet)
-                self._progress_ns = self._said_ns = self._world.clock.now_ns()
-                return None
+                if await self._perform(acts, fleet):
+                    self._progress_ns = self._said_ns = self._world.clock.now_ns()
+                    return None
+                # all were refused: the proxy sees another world than we did, so look again when it has moved
+                return await self._wait(Wait(on="the proxy to agree"), routing)
 
     # observe
 
@@ -155,7 +157,8 @@ class Controller:
 
     # act
 
-    async def _perform(self, acts: tuple[Act, ...], fleet: Fleet) -> None:
+    async def _perform(self, acts: tuple[Act, ...], fleet: Fleet) -> bool:
+        """Do them all at once. False if each of them was refused."""
         by_name = {r.name: r for r in fleet.replicas}
         results = await asyncio.gather(
             *(self._do(act, by_name.get(act.replica)) for act in acts), return_exceptions=True
@@ -163,8 +166,9 @@ class Controller:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+        return any(result is True for result in results)
 
-    async def _do(self, act: Act, seen: Replica | None) -> None:
+    async def _do(self, act: Act, seen: Replica | None) -> bool:
         about = {"verb": act.verb, "replica": act.replica, "slot": act.slot, "generation": act.generation}
         about |= {"revision": seen.revision if seen else self._spec.target}
         about |= {"version": seen.version if seen else self._rollout.revisions[self._spec.target].version}
@@ -176,6 +180,7 @@ class Controller:
                 raise
             outcome = {"refused": error.id}  # the world moved on since it was looked at: look again
         self._note("act-done", **about, **outcome)
+        return "refused" not in outcome
 
     async def _carry_out(self, act: Act, seen: Replica | None) -> dict[str, object]:
         engine, gateway = self._world.engine, self._world.gateway

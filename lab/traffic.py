@@ -70,7 +70,7 @@ class Load:
 
     def __init__(self, source: Source, plan: LoadPlan) -> None:
         self._source = source
-        self._plan = plan
+        self.plan = plan
         self._messages: dict[str, dict[str, Any]] = {}
         self._said = threading.Condition()
         self._over = False
@@ -86,17 +86,17 @@ class Load:
             raise LabError(
                 id="load",
                 what=f"the load did not start: {reason}",
-                where=f"run {self._plan.run}",
+                where=f"run {self.plan.run}",
                 fix="lab logs load; a failed self-test means that this client would hide drops",
             )
 
     async def stop(self) -> None:
         """Let what is in flight finish, and return when the ledger is closed."""
         await asyncio.to_thread(self._source.stop)
-        await asyncio.to_thread(self._await, lambda: self._over, self._plan.deadline + 30)
+        await asyncio.to_thread(self._await, lambda: self._over, self.plan.deadline + 30)
 
     async def collect(self, into: Path) -> None:
-        await asyncio.to_thread(self._source.collect, self._plan.run, into)
+        await asyncio.to_thread(self._source.collect, self.plan.run, into)
 
     @property
     def tick(self) -> Mapping[str, Any]:
@@ -105,7 +105,7 @@ class Load:
 
     def _listen(self) -> None:
         try:
-            for line in self._source.start(self._plan):
+            for line in self._source.start(self.plan):
                 self._hear(line)
         except Exception as error:  # noqa: BLE001  it is told to the thread that waits
             self._failed = str(error)

@@ -25,7 +25,7 @@ from lab.cli._options import (
 from lab.model import LoadFrom, SchemaMode
 
 if TYPE_CHECKING:
-    from lab.operations.roll import RollRequest
+    from lab.operations.request import RollRequest
 
 
 @app.command()
@@ -49,7 +49,7 @@ def roll(
     quiet: Quiet = False,
 ) -> int:
     """Replace the fleet by another version under traffic, and say what was dropped."""
-    from lab.operations.roll import RollRequest
+    from lab.operations.request import RollRequest
 
     request = RollRequest(
         version=version,
@@ -84,7 +84,7 @@ def rollback(
     quiet: Quiet = False,
 ) -> int:
     """Roll back to the revision before this one, or out of a roll that has not ended."""
-    from lab.operations.roll import RollRequest
+    from lab.operations.request import RollRequest
     from lab.proof import Command
 
     request = RollRequest(
@@ -109,15 +109,13 @@ def _run(project: str, request: "RollRequest", *, as_json: bool, quiet: bool) ->
 
     lab = open_lab(project)
     done = asyncio.run(run_roll(lab, request, listen=_output.events(quiet=quiet)))
-    if done.verdict is None or done.folder is None:
+    if done.run is None:
         text = f"The fleet already runs {done.version}. Nothing to do."
         _output.result(text, {"schema": "lab.roll/1", "changed": False, "version": done.version}, as_json=as_json)
         return 0
-    if as_json:
-        typer.echo(render_json(done.verdict), nl=False)
-    else:
-        typer.echo(render_text(done.verdict, data=_short(done.folder)), nl=False)
-    return done.verdict.exit_code
+    verdict, folder = done.run.verdict, _short(done.run.folder)
+    typer.echo(render_json(verdict) if as_json else render_text(verdict, data=folder), nl=False)
+    return done.run.exit_code
 
 
 def _short(folder: Path) -> str:

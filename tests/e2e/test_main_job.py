@@ -1,6 +1,7 @@
 """The main job on real containers: what the README promises, and what must not get past it."""
 
 import re
+import signal
 import subprocess
 from collections.abc import Callable
 
@@ -58,10 +59,21 @@ def test_a_version_that_exits_at_once_is_rolled_out_without_a_drop(lab: LabComma
     assert_clean(lab.roll("rollback"))
 
 
+def test_an_interrupted_roll_goes_on_with_the_same_command(lab: LabCommand) -> None:
+    with lab.begin("roll", "v2-exits-at-once") as roll:
+        assert roll.stderr is not None
+        assert any("draining" in line for line in roll.stderr)
+        roll.send_signal(signal.SIGINT)
+        roll.communicate(timeout=60)
+    assert roll.returncode == 130
+    assert lab.status()["phase"] == "rolling"
+
+    assert_clean(lab.roll("roll", "v2-exits-at-once"))
+    assert lab.status()["phase"] == "idle"
+
+
 def test_without_the_wait_for_the_drain_the_client_s_ledger_finds_what_the_app_left_unanswered(lab: LabCommand) -> None:
     """The saboteur of P1: only the wait is skipped; drops are counted by the client, and matched by the app's log."""
-    assert_clean(lab.roll("roll", "v2-exits-at-once"))
-
     verdict = lab.roll("roll", "v1", "--test-skip-drain")
 
     assert verdict["exit_code"] == 1

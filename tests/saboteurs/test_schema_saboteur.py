@@ -8,7 +8,8 @@ import pytest
 from lab.errors import LabError
 from lab.migrate import ChangePlan, Phase
 from lab.model import Revision, SchemaMode
-from lab.operations.roll import RollRequest, _schema_steps
+from lab.operations.request import RollRequest
+from lab.operations.roll import _schema_steps
 
 V1, V2 = (Revision(number=n, version=f"v{n}", serves_as=f"v{n}", image_id="", spec="{}") for n in (1, 2))
 

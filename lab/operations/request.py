@@ -1,0 +1,25 @@
+"""What a person asks of `lab roll` and `lab rollback`."""
+
+from dataclasses import dataclass
+
+from lab.model import LoadFrom, Order, SchemaMode
+from lab.proof import Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollRequest:
+    """`version` None: the previous one (`lab rollback`). None elsewhere: the manifest's value."""
+
+    version: str | None
+    kind: Command = Command.ROLL
+    order: Order | None = None
+    batch: int | None = None
+    ready_timeout: float | None = None
+    drain_timeout: float | None = None
+    rate: float | None = None
+    min_requests: int | None = None
+    load: bool = True
+    load_from: LoadFrom = LoadFrom.CONTAINER
+    schema: SchemaMode = SchemaMode.AUTO
+    anyway: bool = False
+    skip_drain: bool = False
