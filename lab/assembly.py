@@ -10,7 +10,7 @@ from lab.compose import Compose, ensure_flavour
 from lab.database import Database
 from lab.docker_client import DockerClient
 from lab.docker_engine import DockerEngine
-from lab.docker_host import DockerHost, Static
+from lab.docker_host import DockerHost
 from lab.endpoint import Endpoint, resolve
 from lab.errors import LabError
 from lab.folds import History, history_of
@@ -81,25 +81,20 @@ class Lab:
             environ=environ,
         )
 
-    def static(self) -> dict[str, Static]:
-        """The database's and the proxy's containers. LabError `lab-not-up` unless both run."""
-        static = self.host.static()
-        missing = [name for name in ("db", "proxy") if name not in static or not static[name].running]
-        if missing:
-            raise not_up(self.project, f"{' and '.join(missing)} not running")
-        return static
+    def port_of(self, service: str, port: int) -> int:
+        """Where a port of the database's or the proxy's container is published. LabError `lab-not-up` if it is not."""
+        static = self.host.static().get(service)
+        if static is None or not static.running:
+            raise not_up(self.project, f"{service} not running")
+        if port not in static.ports:
+            raise not_up(self.project, f"{service} publishes no port {port}")
+        return static.ports[port]
 
     def gateway(self) -> ProxyGateway:
-        port = self.static()["proxy"].ports.get(ADMIN_PORT)
-        if port is None:
-            raise not_up(self.project, "the proxy publishes no admin port")
-        return ProxyGateway(f"http://127.0.0.1:{port}", self.secrets.admin_token)
+        return ProxyGateway(f"http://127.0.0.1:{self.port_of('proxy', ADMIN_PORT)}", self.secrets.admin_token)
 
     def database(self) -> Database:
-        port = self.static()["db"].ports.get(DATABASE_PORT)
-        if port is None:
-            raise not_up(self.project, "the database publishes no port")
-        return Database(port=port, password=self.secrets.db_password)
+        return Database(port=self.port_of("db", DATABASE_PORT), password=self.secrets.db_password)
 
     def refuse_another_checkout(self) -> None:
         """P8: one lab, one checkout."""

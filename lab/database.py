@@ -45,8 +45,10 @@ class Database:
                 options="-c statement_timeout=60s",
             )
         except psycopg.OperationalError as error:
+            refused = "authentication failed" in str(error)
+            fix = "lab down, then lab up: its secrets are not those in .lab" if refused else "lab up"
             raise LabError(
-                id="database-gone", what=f"the database does not answer: {error}", where=self._where, fix="lab up"
+                id="database-gone", what=f"the database does not answer: {error}", where=self._where, fix=fix
             ) from error
         with connection:
             yield connection

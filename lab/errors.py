@@ -13,6 +13,7 @@ class Exit(IntEnum):
     NO_VERDICT = 4
     BUG = 70
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
     TERMINATED = 143
 
 

@@ -63,19 +63,21 @@ class History:
     running: str | None = None
     """The run of a rollout that began and has not ended."""
     rolling_to: int | None = None
+    kind: str = ""
+    """Of the rollout that is running: up, roll or rollback."""
 
 
 def history_of(events: Iterable[Event]) -> History:
     revisions: dict[int, Revision] = {}
     reached: list[int] = []
-    replicas, running, rolling_to = 0, None, None
+    replicas, running, rolling_to, kind = 0, None, None, ""
     for event in events:
         data = event.data
         match event.type:
             case "revision-recorded":
                 revisions[data["number"]] = Revision(**data)
             case "rollout-started":
-                running, rolling_to = event.run, data["target"]
+                running, rolling_to, kind = event.run, data["target"], data["kind"]
                 replicas = data["replicas"]
             case "rollout-ended":
                 running = rolling_to = None
@@ -92,4 +94,5 @@ def history_of(events: Iterable[Event]) -> History:
         replicas=replicas,
         running=running,
         rolling_to=rolling_to,
+        kind=kind if running else "",
     )

@@ -139,7 +139,8 @@ class ProxyGateway:
         if not answer.ok:
             with _understood(self._url):
                 refusal, message = str(data["error"]["id"]), data["error"]["message"]
-            raise GatewayError(id=refusal, what=f"the proxy: {message}", where=f"{method} {path}")
+            fix = "lab down, then lab up: its secrets are not those in .lab" if refusal == "unauthorized" else ""
+            raise GatewayError(id=refusal, what=f"the proxy: {message}", where=f"{method} {path}", fix=fix)
         return data
 
 

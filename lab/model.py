@@ -143,6 +143,8 @@ class RolloutSpec:
     drain_timeout: float = 30.0
     restarts: int = 3
     wait_for_drain: bool = True
+    since_ns: int = 0
+    """When the rollout began: a replica found joining then has the whole ready timeout before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

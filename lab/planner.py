@@ -97,7 +97,7 @@ def _failure(view: _View) -> Failed | None:
         if deaths > spec.restarts:
             return Failed(slot=slot, reason=f"died {deaths} times after it was ready")
     for r in view.fleet.replicas:
-        overdue = r.joined_ns is not None and now - r.joined_ns > spec.ready_timeout * 1e9
+        overdue = r.joined_ns is not None and now - max(r.joined_ns, spec.since_ns) > spec.ready_timeout * 1e9
         if view.wanted(r) and r.place is Place.JOINING and not r.proven and overdue:
             return Failed(slot=r.slot, reason=f"not ready for {spec.ready_timeout:g}s")
     return None
@@ -152,7 +152,9 @@ def _replace(view: _View, service: str, admitted: list[Act]) -> list[Act]:
     room = spec.replicas + spec.surge - sum(r.container is not Container.EXITED for r in replicas)
     spare = sum(r.available for r in replicas) - (spec.replicas - spec.unavailable)
     creations, retirements = _candidates(view, idle=not admitted)
-    acts = [_creation(view, slot, service) for slot in creations[: max(room, 0)]]
+    # an address is reused at once: nothing new may get the one of a dead replica that is still routed
+    haunted = any(r.container is Container.EXITED and r.place for r in replicas)
+    acts = [] if haunted else [_creation(view, slot, service) for slot in creations[: max(room, 0)]]
     acts += [_act(Verb.RETIRE, r) for r in _affordable(retirements, spare)]
     return acts
 
@@ -212,7 +214,7 @@ def _waiting(view: _View) -> Wait:
             return Wait(on=f"{r.name} to drain, {r.in_flight} in flight", until_ns=r.deadline_ns)
     for r in view.fleet.replicas:
         if r.place is Place.JOINING and r.joined_ns is not None:
-            until = r.joined_ns + int(spec.ready_timeout * 1e9)
+            until = max(r.joined_ns, spec.since_ns) + int(spec.ready_timeout * 1e9)
             return Wait(on=f"{r.name} to become ready", until_ns=until)
     for r in view.fleet.replicas:
         if r.place is Place.READY and r.health is Health.EJECTED:

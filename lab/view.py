@@ -1,5 +1,6 @@
 """PURE: one view-model for status, watch and progress. It says what is; nobody decides by it."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -37,7 +38,17 @@ class FleetView:
         return {"schema": "lab.status/1", **asdict(self)}
 
 
-MARKS = {"ready": "✔", "joining": "◌", "starting": "◌", "draining": "◐", "removable": "◐", "ejected": "✖", "dead": "✖"}
+_DETAIL = re.compile(r'"detail":\s*"([^"]+)"')
+MARKS = {
+    "ready": "✔",
+    "joining": "◌",
+    "starting": "◌",
+    "draining": "◐",
+    "removable": "◐",
+    "ejected": "✖",
+    "dead": "✖",
+    "stopped": "◐",
+}
 
 
 def replica_view(r: Replica, now_ns: int) -> ReplicaView:
@@ -46,7 +57,7 @@ def replica_view(r: Replica, now_ns: int) -> ReplicaView:
 
 def state_of(r: Replica) -> str:
     if r.container is Container.EXITED:
-        return "dead"
+        return "stopped" if r.retiring else "dead"
     if r.place is None:
         return "starting"
     return r.place if r.health == "up" or r.place is not Place.READY else "ejected"
@@ -58,8 +69,15 @@ def _info(r: Replica, now_ns: int) -> str:
     if r.place is Place.DRAINING and r.deadline_ns:
         return f"{max(0, (r.deadline_ns - now_ns) / 1e9):.0f}s left"
     if r.place is Place.JOINING and r.probe and not r.probe.ok:
-        return "last probe: " + " ".join(r.probe.said.split())[:80]
+        return "last probe: " + _brief(r.probe.said)
     return ""
+
+
+def _brief(said: str) -> str:
+    """What matters of a probe's answer: its detail, if it is the app's own envelope."""
+    detail = _DETAIL.search(said)
+    text = f"{said.split(maxsplit=1)[0]} {detail[1]}" if detail else said
+    return " ".join(text.split())[:80]
 
 
 def fleet_table(view: FleetView) -> list[str]:

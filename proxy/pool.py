@@ -21,6 +21,7 @@ class Pool:
         self._on_empty = on_empty
         self._open: set[UpstreamConnection] = set()
         self._idle: dict[UpstreamConnection, asyncio.TimerHandle] = {}
+        self._connecting: set[asyncio.Task[tuple[asyncio.Transport, UpstreamConnection]]] = set()
         self._pooling = True
 
     @property
@@ -41,11 +42,19 @@ class Pool:
 
     async def connect(self, seconds: float = CONNECT_SECONDS) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
+        connecting = loop.create_task(loop.create_connection(self._made, self._host, self._port))
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
         try:
             async with asyncio.timeout(seconds):
-                _, connection = await loop.create_connection(self._made, self._host, self._port)
+                _, connection = await connecting
         except (OSError, TimeoutError) as error:
             raise ConnectFailedError(str(error) or f"no connection within {seconds:g} s") from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ConnectFailedError("its route was removed") from None
         return connection
 
     def put(self, connection: UpstreamConnection) -> None:
@@ -67,7 +76,10 @@ class Pool:
         self._pooling = True
 
     def abort(self) -> None:
+        """Close everything, connects under way included: the address may be another container's when they end."""
         self._pooling = False
+        for connecting in self._connecting:
+            connecting.cancel()
         for connection in list(self._open):
             connection.abort()
 

@@ -1,5 +1,6 @@
 """The one Typer application; each command file registers itself on it."""
 
+import os
 import sys
 from typing import Any
 
@@ -15,6 +16,10 @@ class _Group(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
             return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # who reads has read enough; nothing more can be said there
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(Exit.PIPE_CLOSED) from error
         except KeyboardInterrupt as error:
             # Typer would end here without a word
             sys.stderr.write("\ninterrupted; run the same command again to go on\n")

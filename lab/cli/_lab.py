@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 def open_lab(project: str) -> "Lab":
     from lab.assembly import Lab
+    from lab.cli import _output
     from lab.project import checkout, project_at
 
+    _output.speak_of(project)
     return Lab(project=project_at(checkout(), project))

@@ -45,6 +45,9 @@ def duration(text: str | None, option: str) -> float | None:
     if text is None:
         return None
     try:
-        return seconds(text)
+        value = seconds(text)
     except ValueError as error:
         raise UsageError(id="duration", what=f"{option}: {error}", fix=f"{option} 30s") from error
+    if value <= 0:
+        raise UsageError(id="duration", what=f"{option}: {text} leaves no time at all", fix=f"{option} 30s")
+    return value

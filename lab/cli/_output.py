@@ -1,6 +1,8 @@
 """How commands speak: results on stdout, progress and errors on stderr."""
 
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -8,6 +10,20 @@ from collections.abc import Callable, Mapping
 from lab.errors import LabError
 from lab.ports import Event
 from lab.view import progress_line
+
+_LAB_COMMAND = re.compile(r"\blab (up|down|roll|rollback|status|report|logs|doctor|migrate \w+)\b")
+_project = ""
+
+
+def speak_of(project: str) -> None:
+    """From now on advice names this project, unless it is the one that is meant without a word."""
+    global _project  # noqa: PLW0603  one process is one command
+    _project = "" if project == os.environ.get("LAB_PROJECT", "default") else project
+
+
+def advice(text: str) -> str:
+    """The commands in a text, so that they act on the lab that is spoken of when they are copied."""
+    return _LAB_COMMAND.sub(rf"lab \1 --project {_project}", text) if _project else text
 
 
 def result(text: str, data: Mapping[str, object], *, as_json: bool) -> None:
@@ -51,7 +67,7 @@ def failure(error: LabError, *, as_json: bool) -> None:
         result("", {"schema": "lab.error/1", "error": data, "exit_code": error.exit_code}, as_json=True)
     lines = [f"error: {error.what}   [{error.id}]"]
     lines += [f"  where  {_indented(error.where)}"] if error.where else []
-    lines += [f"  fix    {_indented(error.fix)}"] if error.fix else []
+    lines += [f"  fix    {_indented(advice(error.fix))}"] if error.fix else []
     say("\n".join(lines))
 
 

@@ -57,6 +57,14 @@ def _engine(project: str) -> list[Check]:
         checks.append(Check(ok=False, what=error.what, fix=error.fix))
     if "proxy" in static and static["proxy"].running:
         return [*checks, Check(ok=True, what=f"The lab {project!r} is up on port {lab.port}")]
+    if static:
+        running = [name for name, one in static.items() if one.running]
+        return [
+            *checks,
+            Check(
+                ok=False, what=f"The lab {project!r} is half up: {', '.join(running) or 'nothing'} runs", fix="lab up"
+            ),
+        ]
     free = is_free(lab.port)
     return [*checks, Check(ok=free, what=f"Port {lab.port} is {'free' if free else 'taken'}", fix="lab up --port N")]
 

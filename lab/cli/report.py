@@ -6,7 +6,7 @@ import typer
 from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
-from lab.errors import LabError
+from lab.errors import Exit, LabError
 
 
 @app.command()
@@ -20,7 +20,7 @@ def report(
     from lab.report import render_json, render_text
 
     runs = open_lab(project).project.runs
-    folders = sorted(path.parent for path in runs.glob("*/verdict.json")) if runs.exists() else []
+    folders = sorted(path for path in runs.iterdir() if path.is_dir()) if runs.exists() else []
     chosen = [folder for folder in folders if run in {None, folder.name}]
     if not chosen:
         raise LabError(
@@ -30,6 +30,14 @@ def report(
             fix="lab roll v2" if not folders else f"the last is {folders[-1].name}",
         )
     path = chosen[-1] / "verdict.json"
+    if not path.exists():
+        raise LabError(
+            id="no-verdict",
+            what=f"the run {chosen[-1].name} ended without a verdict",
+            where=str(chosen[-1]),
+            fix="what it left is there; lab report RUN shows an earlier one",
+            exit_code=Exit.NO_VERDICT,
+        )
     try:
         verdict = verdict_from_json(jsonlib.loads(path.read_text()))
     except (ValueError, LookupError, TypeError, AttributeError) as error:

@@ -114,7 +114,7 @@ def _run(project: str, request: "RollRequest", *, as_json: bool, quiet: bool) ->
         _output.result(text, {"schema": "lab.roll/1", "changed": False, "version": done.version}, as_json=as_json)
         return 0
     verdict, folder = done.run.verdict, _short(done.run.folder)
-    typer.echo(render_json(verdict) if as_json else render_text(verdict, data=folder), nl=False)
+    typer.echo(render_json(verdict) if as_json else _output.advice(render_text(verdict, data=folder)), nl=False)
     return done.run.exit_code
 
 

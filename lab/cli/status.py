@@ -1,5 +1,6 @@
 import asyncio
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -34,7 +35,7 @@ def status(
     from rich.live import Live
     from rich.text import Text
 
-    with Live(refresh_per_second=1 / REPAINT_SECONDS) as live:
+    with suppress(KeyboardInterrupt), Live(refresh_per_second=1 / REPAINT_SECONDS) as live:
         while True:
             live.update(Text("\n".join(fleet_table(asyncio.run(fleet_view(lab))))))
             time.sleep(REPAINT_SECONDS)

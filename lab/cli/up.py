@@ -27,7 +27,9 @@ def up(
     request = UpRequest(replicas=replicas, version=version, schema=schema, port=port)
     done = asyncio.run(bring_up(lab, request, told=_output.parts(quiet=quiet), listen=_output.events(quiet=quiet)))
     if done.changed:
-        text = f"Lab is up in {took():.1f}s: {done.replicas} x {done.version}, {done.url}\nNext: lab roll v2"
+        following = "lab roll v2" if done.version != "v2" else "lab rollback"
+        text = f"Lab is up in {took():.1f}s: {done.replicas} x {done.version}, {done.url}"
+        text += _output.advice(f"\nNext: {following}")
     else:
         text = f"Lab is already up ({done.replicas} x {done.version}, {done.url}). Nothing to do."
     data = {

@@ -14,6 +14,10 @@ from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Listener
 from lab.operations.run import Prepared, Run, RunResult
 from lab.operations.up import is_whole
+from lab.proof import Command
+
+MOST_RATE = 5000.0
+"""More than one load of one process can offer on any machine: the run would only measure the load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +48,14 @@ def check(lab: Lab, request: RollRequest) -> None:
         lab.manifest.version(request.version)
     if request.batch is not None and request.batch < 1:
         raise UsageError(id="batch", what=f"a batch of {request.batch} replaces nothing", fix="--batch 1 or more")
-    if request.rate is not None and request.rate <= 0:
-        raise UsageError(id="rate", what=f"{request.rate:g} requests a second are no load", fix="--no-load")
+    if request.rate is not None and not 0 < request.rate <= MOST_RATE:
+        raise UsageError(
+            id="rate",
+            what=f"{request.rate:g} requests a second cannot be offered",
+            fix=f"above 0 to {MOST_RATE:g}, or --no-load",
+        )
+    if request.min_requests is not None and request.min_requests < 0:
+        raise UsageError(id="min-requests", what=f"--min-requests {request.min_requests} is below 0", fix="0 or more")
 
 
 def _prepare(lab: Lab, request: RollRequest) -> Prepared:
@@ -58,10 +68,14 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
     target = _target(lab, request, history, source, made)
     order, batch = request.order or lab.manifest.order, request.batch or lab.manifest.batch
     _check_budget(order, batch, history.replicas)
+    back_to = None if request.kind is Command.ROLLBACK or target.number == source.number else source.number
+    if history.running and history.rolling_to and target.number == source.number:
+        source = history.revisions[history.rolling_to]  # what has to leave again
     steps, schema = _schema_steps(lab, request, source, target)
     return Prepared(
         source=source,
         target=target,
+        back_to=back_to,
         replicas=history.replicas,
         order=order,
         batch=batch,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.assembly import Lab
 from lab.clock import OffsetClock
@@ -55,7 +55,7 @@ async def run_rollout(
     rollout = Rollout(
         run=attempt.run,
         service=lab.manifest.service,
-        spec=spec_of(lab, attempt),
+        spec=replace(spec_of(lab, attempt), since_ns=clock.now_ns()),
         back_to=attempt.back_to,
         revisions=dict(lab.history().revisions),
         readiness=lab.manifest.readiness,

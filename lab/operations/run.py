@@ -18,8 +18,9 @@ from lab.operations.evidence import RunRecord, conclude, keep_living_logs, keep_
 from lab.operations.interrupts import Interrupts
 from lab.operations.request import RollRequest
 from lab.operations.rollouts import Attempt, Listener, run_rollout
+from lab.operations.status import schema_phase
 from lab.ports import Event
-from lab.proof import Command, Verdict
+from lab.proof import Verdict
 from lab.traffic import ContainerSource, HostSource, Load, LoadPlan
 
 TAIL_SECONDS = 1.0
@@ -30,10 +31,11 @@ RUN_NAME = 38
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A roll that nothing refuses: what it goes from, to, and how."""
+    """A roll that nothing refuses: what it goes from, to, and how. `back_to` None: if the target fails, it pauses."""
 
     source: Revision
     target: Revision
+    back_to: int | None
     replicas: int
     order: Order
     batch: int
@@ -102,8 +104,9 @@ class Run:
         return Load(source, plan)
 
     def _fetch(self, run: str, into: Path) -> None:
-        proxy = self._lab.static()["proxy"].container_id
-        self._lab.host.copy_out(proxy, f"/runs/{run}", into)
+        proxy = self._lab.host.static().get("proxy")
+        if proxy:
+            self._lab.host.copy_out(proxy.container_id, f"/runs/{run}", into)
 
     async def _start(self, load: Load, clock: OffsetClock) -> None:
         await self._gateway.open_run(self.run)
@@ -130,7 +133,7 @@ class Run:
             run=self.run,
             kind=self._request.kind,
             target=ready.target.number,
-            back_to=None if self._request.kind is Command.ROLLBACK else ready.source.number,
+            back_to=ready.back_to,
             replicas=ready.replicas,
             order=ready.order,
             batch=ready.batch,
@@ -168,14 +171,23 @@ class Run:
             ended_ns=self._ended_ns(clock),
             ended=_with_advice(ended, target),
             schema_before=ready.schema,
-            schema_after=migrate.current_phase(lab.database()) if lab.plan else None,
+            schema_after=schema_phase(lab),
             schema_mode=request.schema,
             marks=tuple(mark for mark, on in (("anyway", request.anyway), ("skip-drain", request.skip_drain)) if on),
             min_requests=lab.manifest.load.min_requests if request.min_requests is None else request.min_requests,
             measured=request.load,
-            fix=f"lab logs, then lab roll {target} again" if ended.ending is not Ending.DONE else "",
+            fix=self._fix(ended, target),
             events=lab.journal.events(run=self.run),
         )
+
+    def _fix(self, ended: Ended, target: str) -> str:
+        match ended.ending:
+            case Ending.DONE:
+                return ""
+            case Ending.PAUSED_BY_ENVIRONMENT | Ending.INTERRUPTED:
+                return f"lab status; lab up starts what is missing; then lab roll {target} goes on"
+            case _:
+                return f"mend {target} and roll it again; the whole logs are in {self.folder / 'logs'}"
 
     def _ended_ns(self, clock: OffsetClock) -> int:
         ends = self._lab.journal.events(run=self.run, types=["rollout-ended", "rollout-paused"])

@@ -5,6 +5,7 @@ import asyncio
 from lab import migrate
 from lab.assembly import Lab
 from lab.errors import LabError
+from lab.lease import is_gone
 from lab.observation import merge
 from lab.view import FleetView, replica_view
 
@@ -23,7 +24,7 @@ async def fleet_view(lab: Lab) -> FleetView:
         notes.append(f"the rollout {history.running} has not ended: the same lab roll goes on, lab rollback goes back")
     elif ready < history.replicas:
         notes.append(f"{ready}/{history.replicas} ready: lab up repairs it")
-    if routing.lease:
+    if routing.lease and not is_gone(routing.lease.owner):
         notes.append(f"being changed by `{routing.lease.owner.command}` (pid {routing.lease.owner.pid})")
     return FleetView(
         project=lab.project.name,
@@ -31,14 +32,15 @@ async def fleet_view(lab: Lab) -> FleetView:
         version=current.version if current else None,
         replicas_wanted=history.replicas,
         ready=ready,
-        schema_phase=await asyncio.to_thread(_schema_phase, lab),
+        schema_phase=await asyncio.to_thread(schema_phase, lab),
         url=f"http://127.0.0.1:{lab.port}",
         replicas=tuple(replica_view(r, routing.now_ns) for r in replicas),
         notes=tuple(notes),
     )
 
 
-def _schema_phase(lab: Lab) -> str | None:
+def schema_phase(lab: Lab) -> str | None:
+    """The database's phase; None where there is no plan or no database to ask."""
     if lab.plan is None:
         return None
     try:

@@ -20,6 +20,7 @@ from lab.project import ensure_port, is_free
 
 PROXY_SECONDS = 30.0
 BASE = "base"
+PORTS = 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ async def up(lab: Lab, request: UpRequest, *, told: Told, listen: Listener) -> U
         await _await_proxy(gateway)
         async with held_lease(gateway, lab.project.home):
             history = lab.history()
+            _refuse_unfinished(history)
             schema = await asyncio.to_thread(_schema, lab, request, told)
             revision = await asyncio.to_thread(_revision, lab, history, request, made)
             replicas = request.replicas or (history.replicas if history.current else lab.manifest.replicas)
@@ -78,6 +80,8 @@ def check(lab: Lab, request: UpRequest) -> None:
         lab.manifest.version(request.version)
     if request.schema and lab.plan:
         lab.plan.phase(request.schema)
+    if request.port is not None and not 0 < request.port < PORTS:
+        raise UsageError(id="port", what=f"{request.port} is no port", fix="--port 1 to 65535")
     lab.refuse_another_checkout()
     _choose_port(lab, request.port)
     history = lab.history()
@@ -88,6 +92,19 @@ def check(lab: Lab, request: UpRequest) -> None:
             what=f"the fleet runs {now.version}, not {request.version}",
             fix=f"lab roll {request.version}",
         )
+
+
+def _refuse_unfinished(history: History) -> None:
+    """A roll that has not ended is the roll's to end; database and proxy, which it needs, run by now."""
+    now = history.revisions.get(history.current or 0)
+    if now is None or history.rolling_to is None or history.kind not in {"roll", "rollback"}:
+        return
+    unfinished = history.revisions[history.rolling_to].version
+    raise LabError(
+        id="unfinished",
+        what=f"database and proxy run, but the rollout {history.running} to {unfinished} has not ended",
+        fix=f"lab roll {unfinished} goes on with it, lab rollback goes back to {now.version}",
+    )
 
 
 def _choose_port(lab: Lab, port: int | None) -> None:

@@ -1,10 +1,13 @@
 """P1: a request is claimed in one step; a retired replica gets none, and is removable only when nothing is left."""
 
 import asyncio
+import contextlib
+import socket
 from pathlib import Path
 
 import pytest
 
+from proxy.pool import ConnectFailedError, Pool
 from tests.proxy_world import Load, Received, World, connected, eventually, get, send, world
 
 
@@ -166,3 +169,25 @@ async def test_twenty_swaps_under_load_drop_nothing(tmp_path: Path) -> None:
         load = await roll_twenty_times(lab, wait_for_removable=True, work_seconds=0.005)
         assert load.bad == []
         assert load.good > 200
+
+
+async def test_a_connect_under_way_to_a_removed_replica_ends_there_and_never_reaches_who_gets_its_address_next():
+    """The listener's queue is full, so a connect waits, as it does for the address of a container that is gone."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        address = deaf.getsockname()
+        with contextlib.ExitStack() as filling:
+            for _ in range(4):
+                one = filling.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(address)
+            pool = Pool(f"127.0.0.1:{address[1]}", lambda: None)
+            connecting = asyncio.create_task(pool.connect())
+            done, _ = await asyncio.wait({connecting}, timeout=0.2)
+            assert not done, "the connect was to wait"
+
+            pool.abort()
+
+            with pytest.raises(ConnectFailedError, match="route was removed"):
+                await asyncio.wait_for(connecting, 1)

@@ -136,6 +136,22 @@ def test_a_replica_that_died_between_commands_is_shown_by_status_and_repaired_by
     assert victim not in {replica["name"] for replica in repaired["replicas"]}
 
 
+def test_a_proxy_killed_during_a_roll_leaves_a_verdict_and_a_roll_that_goes_on(lab: LabCommand) -> None:
+    with lab.begin("roll", "v1", "--json") as roll:
+        assert roll.stderr is not None
+        assert any("joining" in line for line in roll.stderr)
+        proxy = next(name for name in lab.containers if "proxy" in name)
+        subprocess.run(["docker", "kill", proxy], check=True, capture_output=True)
+        roll.communicate(timeout=120)
+    assert roll.returncode == 3
+    report = lab("report", "--json")
+    assert report.json["run"]["rollout"] == "paused-environment"
+    assert report.json["dropped"] > 0
+
+    assert lab("up").exit_code == 3, "it starts the proxy, and leaves the roll to the roll"
+    assert_clean(lab.roll("roll", "v1"))
+
+
 def test_down_leaves_no_container_network_or_volume(lab: LabCommand) -> None:
     done = lab("down")
 

@@ -80,7 +80,12 @@ def test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_named(lab: Run
     ("arguments", "told"),
     [
         (["roll", "v2", "--batch", "0"], "a batch of 0 replaces nothing   [batch]"),
-        (["roll", "v2", "--rate", "0"], "0 requests a second are no load   [rate]"),
+        (["roll", "v2", "--rate", "0"], "0 requests a second cannot be offered   [rate]"),
+        (["roll", "v2", "--rate", "nan"], "nan requests a second cannot be offered   [rate]"),
+        (["roll", "v2", "--rate", "1e9"], "1e+09 requests a second cannot be offered   [rate]"),
+        (["roll", "v2", "--min-requests", "-5"], "--min-requests -5 is below 0   [min-requests]"),
+        (["roll", "v2", "--ready-timeout", "0s"], "--ready-timeout: 0s leaves no time at all   [duration]"),
+        (["up", "--port", "99999"], "99999 is no port   [port]"),
         (["roll", "v2", "--drain-timeout", "30"], "--drain-timeout: '30' is not a duration such as"),
         (["rollback", "--ready-timeout", "soon"], "--ready-timeout: 'soon' is not a duration such as"),
         (["up", "--replicas", "0"], "a fleet has at least one replica   [replicas]"),

@@ -89,7 +89,7 @@ def recorded(number: int) -> Event:
 
 
 def started(run: str, target: int, replicas: int = 3) -> Event:
-    return event("rollout-started", run, target=target, replicas=replicas)
+    return event("rollout-started", run, target=target, replicas=replicas, kind="roll")
 
 
 def ended(run: str, reached: int | None) -> Event:

@@ -223,9 +223,13 @@ def test_deaths_after_ready_are_forgiven_as_often_as_restarts_allow(deaths: int,
 
 
 def test_a_generation_is_never_used_twice() -> None:
-    remembered = fleet("1.2 old dead-routed", generations={1: 7, 2: 3})
+    remembered = fleet("1.2 old dead", generations={1: 7, 2: 3})
 
-    assert words(decide(remembered, spec(2, 1, 0), "app")) == ["unroute 1.2", "create 1.8", "create 2.4"]
+    assert words(decide(remembered, spec(2, 1, 0), "app")) == ["delete 1.2", "create 1.8", "create 2.4"]
+
+
+def test_nothing_is_created_while_a_dead_replica_is_routed_for_it_might_get_its_address() -> None:
+    assert words(decide(fleet("1.2 old dead-routed"), spec(2, 1, 0), "app")) == ["unroute 1.2"]
 
 
 def test_a_wait_names_what_it_waits_for_and_until_when() -> None:
