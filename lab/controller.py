@@ -23,7 +23,7 @@ from lab.model import (
 from lab.observation import merge, seen_of
 from lab.planner import decide
 from lab.ports import Clock, Engine, Event, Gateway, Journal, Readiness, Routing, Watch
-from lab.transitions import ROLLOUT, Happening, Phase
+from lab.transitions import ROLLOUT, Happening, Phase, is_legal
 
 HEARTBEAT_SECONDS = 10.0
 STALLED_SECONDS = 600.0
@@ -169,6 +169,8 @@ class Controller:
         return any(result is True for result in results)
 
     async def _do(self, act: Act, seen: Replica | None) -> bool:
+        if not is_legal(act, seen):
+            raise RuntimeError(f"the planner may not {act.verb} {act.replica} as it is: {seen}")
         about = {"verb": act.verb, "replica": act.replica, "slot": act.slot, "generation": act.generation}
         about |= {"revision": seen.revision if seen else self._spec.target}
         about |= {"version": seen.version if seen else self._rollout.revisions[self._spec.target].version}

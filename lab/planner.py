@@ -99,7 +99,7 @@ def _failure(view: _View) -> Failed | None:
     for r in view.fleet.replicas:
         overdue = r.joined_ns is not None and now - max(r.joined_ns, spec.since_ns) > spec.ready_timeout * 1e9
         if view.wanted(r) and r.place is Place.JOINING and not r.proven and overdue:
-            return Failed(slot=r.slot, reason=f"not ready for {spec.ready_timeout:g}s")
+            return Failed(slot=r.slot, reason=f"never became ready within {spec.ready_timeout:g}s")
     return None
 
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import images, migrate
@@ -169,7 +169,7 @@ class Run:
             to_version=target,
             started_ns=started,
             ended_ns=self._ended_ns(clock),
-            ended=_with_advice(ended, target),
+            ended=ended,
             schema_before=ready.schema,
             schema_after=schema_phase(lab),
             schema_mode=request.schema,
@@ -196,12 +196,6 @@ class Run:
     def _note(self, clock: OffsetClock, type: str, **data: object) -> None:
         event: Event = self._lab.journal.append(type, self.run, clock.now_ns(), data)
         self._listen(event)
-
-
-def _with_advice(ended: Ended, target: str) -> Ended:
-    if ended.ending is Ending.ROLLED_BACK and "not ready" in ended.reason:
-        return replace(ended, reason=f"{target} never became ready: {ended.reason}")
-    return ended
 
 
 def _run_name(lab: Lab, ready: Prepared) -> str:

@@ -74,7 +74,7 @@ async def test_a_version_that_is_never_ready_is_given_no_request_and_leaves_the_
         assert load.bad == []
         assert (fleet.engine.requests_of("app-1.1") > 0, fleet.engine.requests_of("app-1.2")) == (True, 0)
         assert ended.ending is Ending.ROLLED_BACK
-        assert ended.reason == "app-1.2 not ready for 0.4s"
+        assert ended.reason == "app-1.2 never became ready within 0.4s"
         assert ended.detail == "last probe: 503 not yet"
         assert ended.log == ("serving",)
         assert await fleet.standing(gateway) == serving("v1")

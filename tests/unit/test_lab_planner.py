@@ -198,7 +198,7 @@ def test_worked_example(n: int, surge: int, unavailable: int, texts: list[str], 
 def test_a_replica_that_is_not_ready_in_time_is_the_version_s_failure() -> None:
     decision = decide(fleet("1.1 old ready", "1.2 new late"), spec(1, 1, 0), "app")
 
-    assert decision == Failed(slot=1, reason="not ready for 30s")
+    assert decision == Failed(slot=1, reason="never became ready within 30s")
 
 
 def test_a_replica_that_was_proven_late_is_still_admitted() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.controller import Controller, Ended, Rollout, World
-from lab.model import Container, Ending, Place, Replica, RolloutSpec, Verb
+from lab.model import Act, Container, Ending, Place, Replica, RolloutSpec, Verb
 from lab.ports import Readiness
 from lab.sim import Behaviour
 from lab.transitions import LEGAL
@@ -61,7 +61,7 @@ def test_a_version_that_never_gets_ready_leaves_the_fleet_as_it_was() -> None:
     ended = bench.roll(V2, V1)
 
     assert ended.ending is Ending.ROLLED_BACK
-    assert ended.reason == "app-1.2 not ready for 5s"
+    assert ended.reason == "app-1.2 never became ready within 5s"
     assert ended.log == ("log of id-app-1.2",)
     assert {r.name for r in bench.world.replicas_now()} == before
     assert not bench.violations
@@ -102,7 +102,7 @@ def test_a_rollback_that_fails_is_never_rolled_back() -> None:
     ended = bench.roll(V2, V1)
 
     assert ended.ending is Ending.PAUSED
-    assert ended.reason.startswith("app-1.3 not ready")
+    assert ended.reason.startswith("app-1.3 never became ready")
 
 
 def test_the_environment_s_fault_pauses_and_touches_nothing() -> None:
@@ -253,3 +253,18 @@ def replica(**more: object) -> Replica:
 
 def test_an_ejected_replica_is_not_available() -> None:
     assert not replica(place=Place.READY, health="ejected").available
+
+
+def test_the_controller_refuses_an_act_that_the_table_does_not_allow() -> None:
+    """The table is the rule, not only a description: a planner that is wrong is stopped before it acts."""
+    bench = Bench(n=1).up()
+    world = World(engine=bench.world, gateway=bench.world, watch=bench.world, clock=bench.world, journal=bench.journal)
+    spec = RolloutSpec(target=V1, replicas=1, surge=1, unavailable=0)
+    rollout = Rollout(run="r", service="app", spec=spec, back_to=None, revisions=REVISIONS, readiness=Readiness())
+    ready = bench.world.replicas_now()[0]
+    stop = Act(verb=Verb.STOP, replica=ready.name, slot=ready.slot, generation=ready.generation)
+
+    with pytest.raises(RuntimeError, match=r"may not stop app-1\.1"):
+        asyncio.run(Controller(world, rollout)._do(stop, ready))
+    assert ready.name in bench.world.sims
+    assert bench.acts == []

@@ -130,8 +130,8 @@ SHOWN = [
     line("replica-died", 40, **DIED, exit_code=137),
     line("replica-died", 41, **(DIED | {"oom": True}), exit_code=137),
     line("replica-died", 42, **DIED, exit_code=None),
-    line("version-failed", 43, reason="app-1.2 not ready for 30s", where="", detail="", log=[]),
-    line("turned-back", 43, revision=1, version="v1", reason="app-1.2 not ready for 30s"),
+    line("version-failed", 43, reason="app-1.2 never became ready within 30s", where="", detail="", log=[]),
+    line("turned-back", 43, revision=1, version="v1", reason="app-1.2 never became ready within 30s"),
     line("act-done", 12345.6, **about("1.1", "admit", epoch=5)),
 ]
 
