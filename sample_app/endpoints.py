@@ -7,11 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
-from sample_app import executions, inputs
+from sample_app import envelope, executions, inputs, live
 from sample_app.app_code import Code, Columns, Row
 from sample_app.database import Connection, Database
 from sample_app.envelope import Sender
 from sample_app.lifecycle import Lifecycle
+from sample_app.live import Live, Seal
 from sample_app.readiness import Readiness
 
 
@@ -81,6 +82,12 @@ class Endpoints:
         await asyncio.sleep(seconds)
         return Answer(data={"slept": seconds})
 
+    async def stream(self, call: Call) -> Live:
+        return live.event_stream(inputs.stream(call.request.query), self._seal(call), self.lifecycle)
+
+    async def socket(self, call: Call) -> Live:
+        return live.echo(call.request, self._seal(call), self.lifecycle)
+
     async def version(self, _call: Call) -> Answer:
         sender = self.sender
         return Answer(data={"code": self.code.name, "version": sender.version, "replica": sender.replica})
@@ -95,6 +102,9 @@ class Endpoints:
 
     async def unknown(self, call: Call) -> Answer:
         raise NotFoundError(f"no {call.request.method} {call.request.path} here")
+
+    def _seal(self, call: Call) -> Seal:
+        return lambda data: envelope.seal(request_id=call.request_id, sender=self.sender, data=data)
 
     async def _record(self, connection: Connection, call: Call) -> None:
         operation = f"{call.request.method} {call.request.path}"

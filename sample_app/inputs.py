@@ -11,6 +11,8 @@ MOST_TEXT = 500
 MOST_PAGE = 200
 MOST_ID = 2**63 - 1
 MOST_SECONDS = 30.0
+MOST_EVENTS = 1_000_000
+MOST_INTERVAL_MS = 60_000
 
 _NAMES = ("first_name", "last_name", "recipient_name")
 
@@ -25,6 +27,14 @@ class Page:
 
     after: int
     limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """How many events, None for as many as someone takes, and the seconds between two of them."""
+
+    events: int | None
+    interval: float
 
 
 def new_parcel(raw: bytes, code: Code) -> Columns:
@@ -57,6 +67,12 @@ def seconds(query: Mapping[str, str]) -> float:
     if not 0 <= number <= MOST_SECONDS:
         raise BadInputError(f"seconds must be a number from 0 to {MOST_SECONDS:g}")
     return number
+
+
+def stream(query: Mapping[str, str]) -> Stream:
+    events = _whole_number("events", query["events"], least=1, most=MOST_EVENTS) if "events" in query else None
+    interval = _whole_number("interval_ms", query.get("interval_ms", "100"), least=0, most=MOST_INTERVAL_MS)
+    return Stream(events=events, interval=interval / 1000)
 
 
 def _columns(body: Mapping[str, Any], fields: tuple[str, ...], code: Code) -> Columns:

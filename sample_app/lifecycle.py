@@ -1,8 +1,8 @@
 """From the first request to the last: what is in flight, and when the process may end."""
 
 import asyncio
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 
 class Lifecycle:
@@ -13,6 +13,7 @@ class Lifecycle:
         self._nothing_in_flight = asyncio.Event()
         self._nothing_in_flight.set()
         self._busy: set[Hashable] = set()
+        self._limits: dict[asyncio.Timeout, float] = {}
 
     @property
     def stopping(self) -> bool:
@@ -26,7 +27,12 @@ class Lifecycle:
         return connection in self._busy
 
     def stop(self) -> None:
+        if self.stopping:
+            return
         self._stop.set()
+        now = asyncio.get_running_loop().time()
+        for limit, patience in self._limits.items():
+            limit.reschedule(now + patience)
 
     async def told_to_stop(self) -> None:
         await self._stop.wait()
@@ -42,6 +48,23 @@ class Lifecycle:
             self._busy.discard(connection)
             if not self._busy:
                 self._nothing_in_flight.set()
+
+    @asynccontextmanager
+    async def until_stopping(self, *, patience: float = 0.0) -> AsyncIterator[None]:
+        """Leave the block, wherever it waits, `patience` seconds after the replica is told to stop."""
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                if self.stopping:
+                    limit.reschedule(asyncio.get_running_loop().time() + patience)
+                else:
+                    self._limits[limit] = patience
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            self._limits.pop(limit, None)
 
     async def finished(self, *, within: float) -> bool:
         """Wait until nothing is in flight; False if something still is after `within` seconds."""

@@ -17,6 +17,7 @@ from sample_app.envelope import Sender
 from sample_app.faults import Fault
 from sample_app.inputs import BadInputError
 from sample_app.lifecycle import Lifecycle
+from sample_app.live import Live, hand_over
 from sample_app.readiness import Readiness
 from sample_app.settings import Settings
 
@@ -28,7 +29,7 @@ _MOST_BODY = 64 * 1024
 _MOST_ERROR = 300
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-Endpoint = Callable[[Call], Awaitable[Answer]]
+Endpoint = Callable[[Call], Awaitable[Answer | Live]]
 
 
 async def serve(settings: Settings, code: Code) -> None:
@@ -58,7 +59,7 @@ class Responder:
         self._lifecycle = lifecycle
         self._own_ids = itertools.count(1)
 
-    async def respond(self, request: web.Request, endpoint: Endpoint, *, logged: bool) -> web.Response:
+    async def respond(self, request: web.Request, endpoint: Endpoint, *, logged: bool) -> web.StreamResponse:
         call = self._call(request)
         with self._lifecycle.request(request.protocol):
             if logged:
@@ -69,14 +70,28 @@ class Responder:
                     method=request.method,
                     path=request.path_qs,
                 )
-            response = await self._answer(call, endpoint)
+            answer = await self._answer(call, endpoint)
+            response = answer.response if isinstance(answer, Live) else answer
             if self._lifecycle.stopping:
                 response.force_close()
-            if await _written(request, response) and logged:
+            if await self._written(request, answer) and logged:
                 log.write("end", id=call.request_id, attempt=call.attempt, status=response.status)
         return response
 
-    async def _answer(self, call: Call, endpoint: Endpoint) -> web.Response:
+    async def _written(self, request: web.Request, answer: web.Response | Live) -> bool:
+        """Hand the whole answer to the operating system; False if the client has left, so nobody was answered."""
+        try:
+            if isinstance(answer, Live):
+                await hand_over(answer, request, self._lifecycle)
+            else:
+                # here and not by the framework after the return: only so is the log's `end` the end
+                await answer.prepare(request)
+                await answer.write_eof()
+        except ConnectionError:
+            return False
+        return True
+
+    async def _answer(self, call: Call, endpoint: Endpoint) -> web.Response | Live:
         try:
             answer = await endpoint(call)
         except BadInputError as error:
@@ -92,6 +107,9 @@ class Responder:
         except Exception as error:  # noqa: BLE001 - a bug of ours is still answered, and said in the log
             log.write("error", id=call.request_id, code="internal", message=repr(error))
             return self._error(call, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", type(error).__name__)
+        if isinstance(answer, Live):
+            answer.response.headers.update(self._names(call))
+            return answer
         body = envelope.seal(request_id=call.request_id, sender=self._sender, data=answer.data)
         return self._response(call, answer.status, body)
 
@@ -108,12 +126,14 @@ class Responder:
         return self._response(call, status, body)
 
     def _response(self, call: Call, status: HTTPStatus, body: bytes) -> web.Response:
-        headers = {
+        return web.Response(status=status, body=body, headers=self._names(call), content_type="application/json")
+
+    def _names(self, call: Call) -> dict[str, str]:
+        return {
             "X-Lab-Request-Id": call.request_id,
             "X-Lab-Version": self._sender.version,
             "X-Lab-Replica": self._sender.replica,
         }
-        return web.Response(status=status, body=body, headers=headers, content_type="application/json")
 
     def _call(self, request: web.Request) -> Call:
         request_id = request.headers.get("X-Lab-Request-Id", "")
@@ -124,20 +144,9 @@ class Responder:
         return Call(request=request, request_id=request_id, attempt=number)
 
 
-async def _written(request: web.Request, response: web.Response) -> bool:
-    """Hand the whole answer to the operating system; False if the client has left, so nobody was answered."""
-    try:
-        # here and not by the framework after the return: only so is the log's `end` the end
-        await response.prepare(request)
-        await response.write_eof()
-    except ConnectionError:
-        return False
-    return True
-
-
 def _application(responder: Responder, endpoints: Endpoints) -> web.Application:
-    def handler(endpoint: Endpoint, *, logged: bool = True) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handle(request: web.Request) -> web.Response:
+    def handler(endpoint: Endpoint, *, logged: bool = True) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
             return await responder.respond(request, endpoint, logged=logged)
 
         return handle
@@ -150,6 +159,8 @@ def _application(responder: Responder, endpoints: Endpoints) -> web.Application:
             web.get("/parcels/{id:[0-9]{1,18}}", handler(endpoints.read_parcel), allow_head=False),
             web.patch("/parcels/{id:[0-9]{1,18}}", handler(endpoints.change_parcel)),
             web.get("/slow", handler(endpoints.slow), allow_head=False),
+            web.get("/stream", handler(endpoints.stream), allow_head=False),
+            web.get("/ws", handler(endpoints.socket), allow_head=False),
             web.get("/version", handler(endpoints.version), allow_head=False),
             # probes come many times a second, and are no part of what was asked of the app
             web.get("/livez", handler(endpoints.live, logged=False), allow_head=False),
