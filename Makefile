@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load soak-rolls lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,10 @@ bench-first: ## the same and a first `make lab-up`; removes the lab's images bef
 bench-load: ## how much load this machine can offer on time
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.bench.loadtest
+
+bench-proxy: ## the proxy beside nginx, HAProxy and a plain aiohttp one; 7 minutes; writes docs
+	@$(SET_UP) --dev --no-engine
+	@$(VENV)/python -m tests.bench.proxy
 
 soak-rolls: ## every order, batch and size of fleet, forth and back; resumable, about 20 minutes
 	@$(SET_UP) --dev
