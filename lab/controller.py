@@ -214,7 +214,8 @@ class Controller:
 
     async def _stop(self, seen: Replica) -> dict[str, object]:
         ended = await self._world.engine.stop(seen.container_id)
-        outcome: dict[str, object] = {"aborted": seen.aborted, "exit_code": ended.exit_code if ended else None}
+        outcome: dict[str, object] = {"aborted": seen.aborted, "cut": seen.cut}
+        outcome["exit_code"] = ended.exit_code if ended else None
         return outcome | {"oom": bool(ended and ended.oom)}
 
     # wait, fail, turn back

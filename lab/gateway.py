@@ -7,8 +7,8 @@ from typing import Any, Self
 import aiohttp
 
 from lab.errors import GatewayError
-from lab.model import Health, Place, Probe
-from lab.ports import Lease, Owner, Readiness, Route, Routing, Seen
+from lab.model import EjectedBy, Health, Place, Probe
+from lab.ports import Hold, Lease, Owner, Readiness, Route, Routing, Seen
 
 CALL_SECONDS = 10.0
 
@@ -166,11 +166,16 @@ def _routing(state: dict[str, Any]) -> Routing:
         routes=tuple(_route(replica) for replica in state["replicas"]),
         lease=lease and Lease(owner=_owner(lease["owner"]), fence=lease["fence"], expires_in_ms=lease["expires_in_ms"]),
         run=state["run"],
+        hold=_hold(state.get("hold")),
     )
 
 
+def _hold(hold: dict[str, Any] | None) -> Hold:
+    return Hold(**{key: hold[key] for key in ("on", "held", "bytes", "oldest_ms")}) if hold else Hold()
+
+
 def _route(replica: dict[str, Any]) -> Route:
-    probe = replica["last_probe"]
+    probe, ejected_by = replica["last_probe"], replica.get("ejected_by")
     return Route(
         name=replica["replica"],
         slot=replica["slot"],
@@ -187,6 +192,10 @@ def _route(replica: dict[str, Any]) -> Route:
         retired_ns=replica["retired_ns"],
         deadline_ns=replica["deadline_ns"],
         probe=probe and _probe(probe),
+        streams=replica.get("streams", 0),
+        websockets=replica.get("websockets", 0),
+        cut=replica.get("cut", 0),
+        ejected_by=ejected_by and EjectedBy(ejected_by),
     )
 
 

@@ -44,10 +44,19 @@ class Place(StrEnum):
 
 
 class Health(StrEnum):
-    """What the proxy's probes say of a replica."""
+    """What the proxy's probes say of a replica. Only `up` is given requests."""
 
     UP = "up"
     EJECTED = "ejected"
+    UNPROVEN = "unproven"
+    """The proxy came back, and has not probed it since."""
+
+
+class EjectedBy(StrEnum):
+    """What took a replica's health away."""
+
+    PROBE = "probe"
+    ERRORS = "errors"
 
 
 class Ending(StrEnum):
@@ -98,12 +107,16 @@ class Replica:
     oom: bool = False
     place: Place | None = None
     health: Health = Health.UP
+    ejected_by: EjectedBy | None = None
     proven: bool = False
     in_flight: int = 0
+    streams: int = 0
+    websockets: int = 0
     joined_ns: int | None = None
     retired_ns: int | None = None
     deadline_ns: int | None = None
     aborted: int = 0
+    cut: int = 0
     probe: Probe | None = None
 
     @property
@@ -116,8 +129,19 @@ class Replica:
         return self.alive and self.place is Place.READY and self.health is Health.UP
 
     @property
+    def may_serve(self) -> bool:
+        """It serves, or did when it was last known: its retirement is not free."""
+        return self.available or (self.alive and self.place is Place.READY and self.health is Health.UNPROVEN)
+
+    @property
     def retiring(self) -> bool:
         return self.place in {Place.DRAINING, Place.REMOVABLE}
+
+    @property
+    def endless(self) -> str:
+        """What of it in flight does not end by itself, in words."""
+        counts = ((self.streams, "stream"), (self.websockets, "WebSocket"))
+        return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

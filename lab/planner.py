@@ -179,7 +179,7 @@ def _candidates(view: _View, *, idle: bool) -> tuple[list[int], list[Replica]]:
 
 def _affordable(retirements: list[Replica], spare: int) -> Iterator[Replica]:
     for r in retirements:
-        if r.available:
+        if r.may_serve:
             if spare <= 0:
                 continue
             spare -= 1
@@ -211,12 +211,14 @@ def _waiting(view: _View) -> Wait:
     spec = view.spec
     for r in view.fleet.replicas:
         if r.place is Place.DRAINING:
-            return Wait(on=f"{r.name} to drain, {r.in_flight} in flight", until_ns=r.deadline_ns)
+            endless = f" ({r.endless})" if r.endless else ""
+            return Wait(on=f"{r.name} to drain, {r.in_flight} in flight{endless}", until_ns=r.deadline_ns)
     for r in view.fleet.replicas:
         if r.place is Place.JOINING and r.joined_ns is not None:
             until = max(r.joined_ns, spec.since_ns) + int(spec.ready_timeout * 1e9)
             return Wait(on=f"{r.name} to become ready", until_ns=until)
     for r in view.fleet.replicas:
-        if r.place is Place.READY and r.health is Health.EJECTED:
-            return Wait(on=f"{r.name} to answer its probes again")
+        if r.place is Place.READY and r.health is not Health.UP:
+            again = " again" if r.health is Health.EJECTED else ", since the proxy came back"
+            return Wait(on=f"{r.name} to answer its probes{again}")
     return Wait(on="the fleet to settle")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lab.model import Container, Health, Place, Probe, Revision
+from lab.model import Container, EjectedBy, Health, Place, Probe, Revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,20 @@ class Route:
     retired_ns: int | None
     deadline_ns: int | None
     probe: Probe | None
+    streams: int = 0
+    websockets: int = 0
+    cut: int = 0
+    ejected_by: EjectedBy | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Requests that wait in the proxy: for a ready replica or, with `on`, until they are released."""
+
+    on: bool = False
+    held: int = 0
+    bytes: int = 0
+    oldest_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +89,7 @@ class Routing:
     routes: tuple[Route, ...]
     lease: Lease | None
     run: str | None
+    hold: Hold = Hold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

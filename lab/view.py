@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab.model import Container, Place, Replica, ending_words
-from lab.ports import Event
+from lab.model import Container, EjectedBy, Health, Place, Replica, ending_words
+from lab.ports import Event, Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ MARKS = {
     "draining": "◐",
     "removable": "◐",
     "ejected": "✖",
+    "unproven": "◌",
     "dead": "✖",
     "stopped": "◐",
 }
@@ -60,17 +61,30 @@ def state_of(r: Replica) -> str:
         return "stopped" if r.retiring else "dead"
     if r.place is None:
         return "starting"
-    return r.place if r.health == "up" or r.place is not Place.READY else "ejected"
+    return r.place if r.health is Health.UP or r.place is not Place.READY else r.health
 
 
 def _info(r: Replica, now_ns: int) -> str:
     if r.container is Container.EXITED:
         return ending_words(r.exit_code, oom=r.oom)
     if r.place is Place.DRAINING and r.deadline_ns:
-        return f"{max(0, (r.deadline_ns - now_ns) / 1e9):.0f}s left"
-    if r.place is Place.JOINING and r.probe and not r.probe.ok:
+        return ", ".join(filter(None, (f"{max(0, (r.deadline_ns - now_ns) / 1e9):.0f}s left", r.endless)))
+    if r.place is Place.READY and r.health is Health.UNPROVEN:
+        return "not probed since the proxy came back"
+    if r.place is Place.READY and r.ejected_by is EjectedBy.ERRORS:
+        return "connection errors"
+    unwell = r.place is Place.JOINING or (r.place is Place.READY and r.health is Health.EJECTED)
+    if unwell and r.probe and not r.probe.ok:
         return "last probe: " + _brief(r.probe.said)
     return ""
+
+
+def hold_note(hold: Hold) -> str | None:
+    if not (hold.on or hold.held):
+        return None
+    why = "until they are released" if hold.on else "for a ready replica"
+    oldest = f", the oldest since {hold.oldest_ms / 1000:.1f}s" if hold.held else ""
+    return f"requests wait in the proxy {why}: {hold.held}{oldest}"
 
 
 def _brief(said: str) -> str:
@@ -140,8 +154,9 @@ def _act(type: str, d: Mapping[str, Any]) -> tuple[str, str, str] | None:
         return None
     detail = d["version"]
     if verb == "stop":
-        cut = f", {d['aborted']} aborted at the drain deadline" if d.get("aborted") else ""
-        detail += f", {ending_words(d['exit_code'], oom=d['oom'])}{cut}"
+        ended = [f"{d[what]} {what}" for what in ("cut", "aborted") if d.get(what)]
+        deadline = f", {' and '.join(ended)} at the drain deadline" if ended else ""
+        detail += f", {ending_words(d['exit_code'], oom=d['oom'])}{deadline}"
     return d["replica"], _DONE[verb], detail
 
 

@@ -7,7 +7,7 @@ from lab.assembly import Lab
 from lab.errors import LabError
 from lab.lease import is_gone
 from lab.observation import merge
-from lab.view import FleetView, replica_view
+from lab.view import FleetView, hold_note, replica_view
 
 
 async def fleet_view(lab: Lab) -> FleetView:
@@ -24,6 +24,8 @@ async def fleet_view(lab: Lab) -> FleetView:
         notes.append(f"the rollout {history.running} has not ended: the same lab roll goes on, lab rollback goes back")
     elif ready < history.replicas:
         notes.append(f"{ready}/{history.replicas} ready: lab up repairs it")
+    if held := hold_note(routing.hold):
+        notes.append(held)
     if routing.lease and not is_gone(routing.lease.owner):
         notes.append(f"being changed by `{routing.lease.owner.command}` (pid {routing.lease.owner.pid})")
     return FleetView(

@@ -1,6 +1,7 @@
 """The gateway adapter against the real proxy: what it says follows the schema, what it is told becomes its words."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,8 +14,8 @@ from lab import gateway as adapter
 from lab.clock import measure_clock
 from lab.errors import GatewayError
 from lab.gateway import ProxyGateway
-from lab.model import Container, Health, Place
-from lab.ports import Readiness, Route, Seen
+from lab.model import Container, EjectedBy, Health, Place
+from lab.ports import Hold, Readiness, Route, Routing, Seen
 from tests.lab_world import FAST, ME, ProxyProcess, Tap, proxy_process
 from tests.proxy_world import PATIENCE, TOKEN, Replica, get, send
 
@@ -160,6 +161,61 @@ async def refused(id: str, call: Callable[[], Awaitable[object]]) -> None:
     assert failure.value.id == id
     assert failure.value.what
     assert failure.value.where
+
+
+REPLICA = {
+    "replica": "app-1.1",
+    "slot": 1,
+    "generation": 1,
+    "version": "v1",
+    "address": "10.0.0.1:8080",
+    "place": "ready",
+    "health": "up",
+    "proven": True,
+    "in_flight": 4,
+    "claimed": 9,
+    "aborted": 0,
+    "last_probe": None,
+    "joined_ns": 1,
+    "retired_ns": None,
+    "deadline_ns": None,
+}
+STATE = {"seq": 1, "epoch": 1, "fence": 1, "now_ns": 1, "run": None, "lease": None}
+
+
+async def routing_of(state: dict[str, object]) -> Routing:
+    body = json.dumps(state).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with answering(head.encode() + body) as gateway:
+        return await gateway.routing()
+
+
+@pytest.mark.parametrize(
+    ("health", "by"), [("unproven", None), ("ejected", EjectedBy.PROBE), ("ejected", EjectedBy.ERRORS)]
+)
+async def test_health_streams_and_what_is_held_are_understood(health: str, by: EjectedBy | None) -> None:
+    more = {"health": health, "ejected_by": by, "streams": 1, "websockets": 2, "cut": 3}
+    hold = {"on": True, "held": 5, "bytes": 600, "oldest_ms": 70, "later": "key"}
+    routing = await routing_of(STATE | {"replicas": [REPLICA | more], "hold": hold})
+    (found,) = routing.routes
+
+    assert (found.health, found.ejected_by) == (Health(health), by)
+    assert (found.streams, found.websockets, found.cut) == (1, 2, 3)
+    assert routing.hold == Hold(on=True, held=5, bytes=600, oldest_ms=70)
+
+
+async def test_what_an_older_proxy_does_not_say_is_nothing() -> None:
+    routing = await routing_of(STATE | {"replicas": [REPLICA]})
+    (found,) = routing.routes
+
+    assert (found.streams, found.websockets, found.cut, found.ejected_by) == (0, 0, 0, None)
+    assert routing.hold == Hold()
+
+
+async def test_a_health_that_no_table_knows_is_no_proxy_of_ours() -> None:
+    with pytest.raises(GatewayError) as failure:
+        await routing_of(STATE | {"replicas": [REPLICA | {"health": "poorly"}]})
+    assert failure.value.id == "proxy-strange"
 
 
 async def test_a_proxy_that_is_gone_is_said_at_once_and_with_its_fix(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_the_ways_show_every_event_and_every_outcome_that_the_controller_writes(
         "turned-back",
     }
     assert {line["data"]["verb"] for line in every if line["type"] == "act-done"} == set(Verb)
-    assert {"refused", "container", "epoch", "aborted"} <= {key for line in every for key in line["data"]}
+    assert {"refused", "container", "epoch", "aborted", "cut"} <= {key for line in every for key in line["data"]}
 
 
 # what the shell writes around the controller, as it writes it

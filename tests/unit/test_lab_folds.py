@@ -3,7 +3,7 @@
 import pytest
 
 from lab.folds import Counts, counts_of, history_of
-from lab.model import Container, Health, Place, Probe, Revision
+from lab.model import Container, EjectedBy, Health, Place, Probe, Revision
 from lab.observation import merge
 from lab.operations.timeline import deaths_of, steps_of, swaps_of
 from lab.ports import Event, Route, Seen
@@ -268,6 +268,10 @@ def route(name: str) -> Route:
         retired_ns=6,
         deadline_ns=7,
         probe=Probe(ok=True, status=200, body=""),
+        streams=1,
+        websockets=3,
+        cut=8,
+        ejected_by=EjectedBy.ERRORS,
     )
 
 
@@ -283,6 +287,7 @@ def test_what_the_engine_and_the_proxy_say_of_a_replica_is_joined_by_its_name() 
     assert (replica.container_id, replica.revision, replica.exit_code, replica.oom) == ("id-1.1", 1, 3, True)
     assert (replica.place, replica.health, replica.in_flight) == (Place.DRAINING, Health.EJECTED, 4)
     assert (replica.proven, replica.aborted, replica.probe) == (True, 2, route("1.1").probe)
+    assert (replica.streams, replica.websockets, replica.cut, replica.ejected_by) == (1, 3, 8, EjectedBy.ERRORS)
     assert (replica.joined_ns, replica.retired_ns, replica.deadline_ns) == (5, 6, 7)
 
 

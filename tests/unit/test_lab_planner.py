@@ -23,6 +23,7 @@ SHAPES: dict[str, dict[str, object]] = {
     "late-proven": {"place": Place.JOINING, "joined_ns": NOW - 31 * SECOND, "proven": True},
     "ready": {"place": Place.READY},
     "ejected": {"place": Place.READY, "health": Health.EJECTED},
+    "unproven": {"place": Place.READY, "health": Health.UNPROVEN},
     "draining": {"place": Place.DRAINING, "deadline_ns": NOW + 30 * SECOND, "proven": True},
     "shaken-draining": {"place": Place.DRAINING, "deadline_ns": NOW + 30 * SECOND},
     "ejected-draining": {"place": Place.DRAINING, "deadline_ns": NOW + 30 * SECOND, "health": Health.EJECTED},
@@ -92,6 +93,8 @@ WORKED = [
     ("a proven one is admitted", 1, 1, 0, ["1.1 old ready", "1.2 new proven"], ["admit 1.2"]),
     ("its old one retires once the new one serves", 1, 1, 0, ["1.1 old ready", "1.2 new ready"], ["retire 1.1"]),
     ("an ejected new one lets no old one go", 1, 1, 0, ["1.1 old ready", "1.2 new ejected"], ["wait"]),
+    ("nor does one that was not probed yet", 1, 1, 0, ["1.1 old ready", "1.2 new unproven"], ["wait"]),
+    ("a fleet that was not probed yet is not done", 1, 1, 0, ["1.1 new unproven"], ["wait"]),
     ("a drain is waited for", 1, 1, 0, ["1.1 old draining", "1.2 new ready"], ["wait"]),
     ("a drain that is late is waited for still", 1, 1, 0, ["1.1 old late-draining", "1.2 new ready"], ["wait"]),
     ("an overdue drain is stopped", 1, 1, 0, ["1.1 old overdue", "1.2 new ready"], ["stop 1.1"]),
@@ -138,6 +141,22 @@ WORKED = [
         1,
         ["1.1 old ready", "2.1 old ejected"],
         ["retire 2.1"],
+    ),
+    (
+        "the retirement of what was not probed yet is not free: it may well serve",
+        2,
+        0,
+        1,
+        ["1.1 old unproven", "2.1 old unproven"],
+        ["wait"],
+    ),
+    (
+        "slots beyond N that were not probed yet are kept",
+        1,
+        1,
+        0,
+        ["1.1 new unproven", "2.1 new unproven"],
+        ["wait"],
     ),
     (
         "nothing ready is retired while a loss is not made good",
@@ -236,10 +255,20 @@ def test_a_wait_names_what_it_waits_for_and_until_when() -> None:
     drain = decide(fleet("1.1 old draining", "1.2 new ready"), spec(1, 1, 0), "app")
     ready = decide(fleet("1.1 old ready", "1.2 new joining"), spec(1, 1, 0), "app")
     probes = decide(fleet("1.2 new ejected"), spec(1, 1, 0), "app")
+    first = decide(fleet("1.2 new unproven"), spec(1, 1, 0), "app")
 
     assert drain == Wait(on="app-1.1 to drain, 0 in flight", until_ns=NOW + 30 * SECOND)
     assert ready == Wait(on="app-1.2 to become ready", until_ns=NOW - SECOND + 30 * SECOND)
     assert probes == Wait(on="app-1.2 to answer its probes again")
+    assert first == Wait(on="app-1.2 to answer its probes, since the proxy came back")
+
+
+def test_a_wait_for_a_drain_says_what_does_not_end_by_itself() -> None:
+    old = replace(replica("1.1 old draining"), in_flight=7, streams=1, websockets=2)
+    decision = decide(replace(fleet(), replicas=(old, replica("1.2 new ready"))), spec(1, 1, 0), "app")
+
+    assert isinstance(decision, Wait)
+    assert decision.on == "app-1.1 to drain, 7 in flight (1 stream, 2 WebSockets)"
 
 
 def test_without_the_wait_for_drains_they_are_stopped_and_never_restored() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from lab.model import Container, Health, Place, Probe, Replica
-from lab.ports import Event
-from lab.view import FleetView, fleet_table, progress_line, replica_view, state_of
+from lab.model import Container, EjectedBy, Health, Place, Probe, Replica
+from lab.ports import Event, Hold
+from lab.view import FleetView, fleet_table, hold_note, progress_line, replica_view, state_of
 from tests.golden_files import check
 
 SECOND = 1_000_000_000
@@ -36,14 +36,19 @@ EVERY_STATE = (
     replica("2.2", place=Place.JOINING, probe=NOT_READY),
     replica("3.1", place=Place.DRAINING, in_flight=1, deadline_ns=NOW - SECOND),
     replica("3.2", place=Place.JOINING, probe=probe(None, error="no whole answer within 1000 ms")),
+    replica("3.3", place=Place.DRAINING, in_flight=4, streams=1, websockets=2, deadline_ns=NOW + 9 * SECOND),
     replica("4.1", place=Place.REMOVABLE),
     replica("4.2", place=Place.JOINING, probe=MISTAKEN),
     replica("5.1", health=Health.EJECTED, in_flight=1),
+    replica("5.2", health=Health.EJECTED, ejected_by=EjectedBy.ERRORS),
+    replica("5.3", health=Health.EJECTED, ejected_by=EjectedBy.PROBE, probe=probe(None, error="refused")),
+    replica("5.4", health=Health.UNPROVEN),
     replica("6.1", **EXITED, exit_code=0),
     replica("7.1", **GONE, exit_code=137, oom=True),
     replica("8.1", **GONE),
     replica("9.1", place=None),
     replica("10.1", place=None, container=Container.CREATED),
+    replica("11.1", container=Container.EXITED, place=Place.REMOVABLE, exit_code=0),
 )
 
 
@@ -98,6 +103,14 @@ def test_every_state_of_a_replica_has_a_mark() -> None:
     assert not [row for row in rows if not set(row) & set("✔◌◐✖")]
 
 
+def test_requests_that_wait_in_the_proxy_are_told() -> None:
+    assert hold_note(Hold()) is None
+    assert hold_note(Hold(held=3, oldest_ms=1234)) == (
+        "requests wait in the proxy for a ready replica: 3, the oldest since 1.2s"
+    )
+    assert hold_note(Hold(on=True)) == "requests wait in the proxy until they are released: 0"
+
+
 def about(name: str, verb: str, **more: object) -> dict[str, object]:
     slot, generation = (int(part) for part in name.split("."))
     return {"verb": verb, "replica": f"app-{name}", "slot": slot, "generation": generation, "version": "v1", **more}
@@ -122,6 +135,8 @@ SHOWN = [
     line("act-intended", 4.95, **about("1.1", "retire", in_flight=5)),
     line("act-done", 6, **about("1.1", "stop", exit_code=0, oom=False, aborted=0)),
     line("act-done", 36, **about("1.1", "stop", exit_code=137, oom=False, aborted=2)),
+    line("act-done", 36, **about("1.1", "stop", exit_code=0, oom=False, aborted=2, cut=3)),
+    line("act-done", 36, **about("1.1", "stop", exit_code=0, oom=False, aborted=0, cut=1)),
     line("act-done", 36, **about("10.12", "stop", exit_code=None, oom=False, aborted=0)),
     line("act-done", 6.1, **about("1.1", "delete")),
     line("act-done", 7, **about("1.1", "restore", epoch=9)),
