@@ -111,10 +111,17 @@ def test_a_round_with_an_error_gives_no_figure() -> None:
 
 
 @pytest.mark.parametrize("run", [opened(Peer.NGINX, lag=1500.0), opened(Peer.NGINX, errors=1)])
-def test_an_open_loop_that_was_late_or_had_errors_gives_no_latency(run: OpenRun) -> None:
+def test_half_of_the_open_rounds_late_or_one_with_an_error_gives_no_latency(run: OpenRun) -> None:
     results = replace(GOOD, opened=(*GOOD.opened, run))
 
     assert lines(results)["added-p99-vs-nginx"] == "target added-p99-vs-nginx skipped 2 MISSED"
+
+
+def test_a_few_late_rounds_are_left_out_of_the_latency() -> None:
+    late = replace(opened(Peer.NGINX, lag=5000.0), p99_us=9000.0)
+    results = Results(opened=(opened(Peer.NGINX), late, opened(Peer.NGINX)))
+
+    assert results.open_figure(Peer.NGINX, lambda run: run.p99_us) == 300
 
 
 def test_a_value_over_its_limit_is_missed_and_so_is_a_throughput_under_it() -> None:

@@ -6,6 +6,7 @@ docs/reference/proxy-speed.md and .svg; `--quick` is short and rough, and writes
 
 import datetime as dt
 import signal
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -18,7 +19,7 @@ from tests.bench.proxy.page import page
 from tests.bench.proxy.peers import upstream
 from tests.bench.proxy.picture import panels, svg
 from tests.bench.proxy.plan import QUICK, Plan
-from tests.bench.proxy.processes import ROOT
+from tests.bench.proxy.processes import ROOT, NotStartedError
 from tests.bench.proxy.targets import Target, judge
 
 LIMITS = tomllib.loads((ROOT / "tests/bench/limits.toml").read_text())["proxy"]
@@ -49,8 +50,12 @@ def _results(found: machine.Tools, plan: Plan) -> Results:
         _say("nothing can be measured without nginx, which is the upstream too, and wrk")
         return Results()
     machine.allow_many_files()
-    with tempfile.TemporaryDirectory() as folder, upstream(found, cpus, Path(folder)) as world:
-        return Bench(world=world, plan=plan, say=_say).measure()
+    try:
+        with tempfile.TemporaryDirectory() as folder, upstream(found, cpus, Path(folder)) as world:
+            return Bench(world=world, plan=plan, say=_say).measure()
+    except (NotStartedError, OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+        _say(f"the run broke off, and no figure of it counts: {type(error).__name__}: {error}")
+        return Results()
 
 
 def _write(results: Results, targets: tuple[Target, ...], about: str) -> None:

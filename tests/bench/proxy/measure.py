@@ -82,7 +82,7 @@ class Bench:
         if load.errors:
             self.say(f"  {peer.peer}: {load.errors} errors in {load.requests} requests")
         run = _closed_run(peer.peer, case, load)
-        return replace(run, cpu_seconds=spent, rss_kib=peer.process.rss_kib())
+        return replace(run, cpu_seconds=spent, rss_kib=peer.process.rss_kib(), others=max(0.0, others))
 
     def _opened(self, running: list[Running], rate: int) -> tuple[OpenRun, ...]:
         ports = [(Peer.DIRECT, self.world.upstreams[0]), *((peer.peer, peer.port) for peer in running)]
@@ -92,7 +92,7 @@ class Bench:
             for peer, port in ports:
                 run = openloop.offer(peer, port, rate, self.plan.open_seconds, cpu=self.world.cpus.rest)
                 runs.append(run)
-                if not run.on_schedule:
+                if run.errors or not run.on_schedule:
                     self.say(f"  {peer}: {run.errors} errors; the generator was {run.lag_p99_us:.0f} us late (p99)")
         return tuple(runs)
 
