@@ -5,11 +5,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from proxy.errors import NotSavedError, RefusedStartError
-from proxy.server import ProxyServer, Settings
+from proxy.server import ProxyServer
+from proxy.settings import Settings, from_environment
 
 # The container's stop timeout has to be longer.
 FINISH_SECONDS = 25.0
@@ -19,11 +20,20 @@ EXIT_REFUSED = 3
 def main() -> int:
     logging.basicConfig(stream=sys.stderr, format="proxy: %(levelname)s %(message)s", level=logging.INFO)
     try:
-        asyncio.run(_serve(_settings(os.environ)))
+        _runner()(_serve(from_environment(os.environ)))
     except RefusedStartError as error:
         sys.stderr.write(f"proxy: {error}\n")
         return EXIT_REFUSED
     return 0
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Uvloop where it installs: the same event loop in a fifth less of CPU time."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
 
 
 async def _serve(settings: Settings) -> None:
@@ -42,27 +52,6 @@ async def _serve(settings: Settings) -> None:
     sys.stderr.write(f"proxy: serving on {server.data_port}, admin API on {server.admin_port}\n")
     await told_to_stop.wait()
     await server.stop(FINISH_SECONDS)
-
-
-def _settings(environ: Mapping[str, str]) -> Settings:
-    token = environ.get("LAB_ADMIN_TOKEN", "")
-    if not token:
-        raise RefusedStartError("LAB_ADMIN_TOKEN is not set: the admin API would be open to anyone")
-    return Settings(
-        token=token,
-        state_dir=Path(environ.get("LAB_STATE_DIR", "/state")),
-        runs_dir=Path(environ.get("LAB_RUNS_DIR", "/runs")),
-        data_port=_port(environ, "LAB_DATA_PORT", 8080),
-        admin_port=_port(environ, "LAB_ADMIN_PORT", 9000),
-        host=environ.get("LAB_HOST", "0.0.0.0"),
-    )
-
-
-def _port(environ: Mapping[str, str], name: str, otherwise: int) -> int:
-    value = environ.get(name, str(otherwise))
-    if not value.isdigit() or int(value) > 65535:  # noqa: PLR2004
-        raise RefusedStartError(f"{name} is {value!r}, not a port number")
-    return int(value)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The admin API: on a port of its own, behind a token."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable
@@ -11,14 +12,18 @@ from aiohttp.typedefs import Middleware
 from proxy import admin_shapes as shapes
 from proxy.errors import BadRequestError, NotFoundError, ProxyError, UnauthorizedError
 from proxy.gateway import Gateway
+from proxy.metrics import CONTENT_TYPE, Metrics
+from proxy.settings import Limits, Settings, origins
 
 MAX_WAIT_MS = 30_000
 _OPEN_PATH = "/v1/health"
+# A listener that is gone is noticed when something is sent to it.
+_HEARTBEAT_SECONDS = 15.0
 
 
-def admin_app(gateway: Gateway, token: str) -> web.Application:
-    api = _Admin(gateway)
-    app = web.Application(middlewares=[_guard(token)])
+def admin_app(gateway: Gateway, settings: Settings) -> web.Application:
+    api = _Admin(gateway, settings.limits)
+    app = web.Application(middlewares=[_guard(settings.token)])
     app.add_routes(
         [
             web.get(_OPEN_PATH, api.health),
@@ -33,17 +38,25 @@ def admin_app(gateway: Gateway, token: str) -> web.Application:
             web.post("/v1/replicas/{replica}/restore", api.restore),
             web.put("/v1/run", api.open_run),
             web.delete("/v1/run", api.close_run),
+            web.post("/v1/hold", api.hold),
+            web.post("/v1/release", api.release),
+            web.get("/v1/events", api.events),
+            web.get("/status", api.status),
+            web.get("/metrics", api.metrics),
         ]
     )
     return app
 
 
 class _Admin:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
         self._gateway = gateway
+        self._limits = limits
+        self._metrics = Metrics(gateway)
 
     async def health(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+        hold = self._gateway.hold
+        return web.json_response({"status": "ok", "holding": hold.blocks, "candidates": self._gateway.table.candidates})
 
     async def clock(self, _request: web.Request) -> web.Response:
         return web.json_response({"monotonic_ns": self._gateway.now_ns()})
@@ -85,8 +98,8 @@ class _Admin:
 
     async def retire(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        fence, deadline_ms = shapes.number(body, "fence"), shapes.number(body, "deadline_ms")
-        self._gateway.retire(fence, request.match_info["replica"], deadline_ms)
+        fence, deadlines_ms = shapes.number(body, "fence"), shapes.deadlines_ms(body)
+        self._gateway.retire(fence, request.match_info["replica"], deadlines_ms)
         return self._acknowledged()
 
     async def restore(self, request: web.Request) -> web.Response:
@@ -110,6 +123,42 @@ class _Admin:
         self._gateway.close_run(shapes.number(body, "fence"))
         return self._acknowledged()
 
+    async def hold(self, request: web.Request) -> web.Response:
+        self._gateway.hold_requests(shapes.number(await _body(request), "fence"))
+        return self._acknowledged()
+
+    async def release(self, request: web.Request) -> web.Response:
+        self._gateway.release_requests(shapes.number(await _body(request), "fence"))
+        return self._acknowledged()
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Send what happened since the event that was named, then what happens, as long as somebody listens."""
+        last = _query_number(request.headers.get("Last-Event-ID") or request.query.get("since", "0"))
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await answer.prepare(request)
+        while not self._gateway.closed:
+            seen = self._gateway.table.seq
+            for event in self._gateway.events.since(last):
+                last = event["seq"]
+                await answer.write(f"id: {last}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n".encode())
+            await self._gateway.wait_beyond(seen, _HEARTBEAT_SECONDS)
+            await answer.write(b": \n\n")
+        return answer
+
+    async def status(self, _request: web.Request) -> web.Response:
+        counts = self._gateway.counts
+        known = {
+            "accepted": counts.accepted,
+            "in_flight": counts.in_flight,
+            "outcomes": dict(counts.outcomes),
+            "retries": dict(counts.retries),
+            "ledger_lost_lines": self._gateway.ledger.lost_lines,
+        }
+        return web.json_response({**self._state(), "requests": known, "settings": origins(self._limits)})
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
     def _acknowledged(self) -> web.Response:
         table = self._gateway.table
         return web.json_response({"epoch": table.epoch, "seq": table.seq})
@@ -123,6 +172,12 @@ class _Admin:
             "fence": gateway.leases.fence,
             "now_ns": now,
             "run": gateway.ledger.run,
+            "hold": {
+                "on": gateway.hold.on,
+                "held": gateway.hold.held,
+                "bytes": gateway.hold.bytes,
+                "oldest_ms": gateway.hold.oldest_ms(asyncio.get_running_loop().time()),
+            },
             "lease": shapes.lease_view(gateway.leases.live(now), now),
             "replicas": [
                 shapes.replica_view(entry, idle=gateway.pools[replica].idle)

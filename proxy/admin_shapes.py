@@ -71,8 +71,16 @@ def route(replica: str, body: Body, *, now_ns: int) -> Route:
         version=text(body, "version"),
         address=address,
         readiness=_readiness(body.get("readiness")),
+        slow_start_ms=optional_number(body, "slow_start_ms") or 0,
         joined_ns=now_ns,
     )
+
+
+def deadlines_ms(body: Body) -> tuple[int, int, int]:
+    """Return the drain deadlines of what is short, of streams and of WebSockets; the last two are the first's again."""
+    short = number(body, "deadline_ms")
+    stream, websocket = (optional_number(body, f"{kind}_deadline_ms") for kind in ("stream", "websocket"))
+    return short, short if stream is None else stream, short if websocket is None else websocket
 
 
 def _readiness(body: object) -> Readiness:
@@ -111,12 +119,16 @@ def replica_view(entry: Entry, *, idle: int) -> dict[str, Any]:
         "health": standing.health.value,
         "proven": standing.proven,
         "passes": standing.passes,
+        "ejected_by": standing.ejected_by,
         "in_flight": entry.in_flight,
+        "streams": entry.streams,
+        "websockets": entry.websockets,
         "idle": idle,
         "claimed": entry.claimed,
         "aborted": entry.aborted,
+        "cut": entry.cut,
         "last_probe": None if entry.last_probe is None else asdict(entry.last_probe),
         "joined_ns": route.joined_ns,
         "retired_ns": route.retired_ns,
-        "deadline_ns": route.deadline_ns,
+        "deadline_ns": None if route.deadlines is None else route.deadlines.short,
     }

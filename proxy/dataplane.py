@@ -1,95 +1,82 @@
-"""The data plane: aiohttp's low-level server in front, one exchange after another behind it."""
+"""The data plane: aiohttp's low-level server in front, one attempt after another behind it."""
 
 import asyncio
 import logging
+import os
 import uuid
 from collections.abc import Callable
+from itertools import count
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
 
-from proxy.answers import Written, abort, proxy_made
-from proxy.exchange import Exchange, Limits
+from proxy.client import CLOSE, KEEP, ClientConnection, ClientRequest, Written, peers
+from proxy.exchange import Ended, Exchange
+from proxy.forwarding import Forwarding
 from proxy.gateway import Gateway
-from proxy.headers import Inbound, Refusal, read_request, request_id_of
 from proxy.ledger import Result
+from proxy.requests import Inbound, Refusal, RequestReader
+from proxy.responses import proxy_made
+from proxy.retry import Budget
+from proxy.settings import Limits
 
-MAX_ATTEMPTS = 3
-KEEP_ALIVE_SECONDS = 75.0
+# How often time-outs are looked at: one timer for all requests, not one for each.
+_SWEEP_SECONDS = 0.05
+# A request may be on its way on a kept connection when the proxy is told to stop: it is waited for this long.
+_LINGER_SECONDS = 0.25
+_OK = 200
+# After these nobody can say where the next request begins.
+_CLOSING = frozenset({"bad-request", "header-timeout", "body-too-large"})
 
 _log = logging.getLogger("proxy")
 
 
-class _Connection(web.RequestHandler):
-    """What aiohttp finds malformed, told to the client in the proxy's name, and to the request it breaks off."""
-
-    def data_received(self, data: bytes) -> None:
-        """Fail a body that stops being one: aiohttp notes the error as a next request, and its reader waits on."""
-        super().data_received(data)
-        request = self._current_request
-        if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
-            return
-        if not request.content.is_eof():
-            request.content.set_exception(web.RequestPayloadError("a chunk is malformed"))
-            request.content.feed_eof()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,  # noqa: ARG002  aiohttp gives it
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if exc is not None and status >= 500:  # noqa: PLR2004
-            _log.error("a request could not be handled", exc_info=exc)
-        response = web.Response(status=status, text=f"{message or 'the proxy failed'}\n")
-        response.headers["X-Lab-Proxy"] = "bad-request"
-        response.force_close()
-        return response
-
-
-class _Server(web.Server):
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(
-            self,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say: none
-            auto_decompress=False,
-            read_bufsize=65536,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-        )
+def request_ids() -> Callable[[], bytes]:
+    """Return ids no other proxy makes: counting costs less than drawing each at random."""
+    prefix, numbers = uuid.uuid4().hex[:16].encode(), count(1)
+    return lambda: b"%b-%x" % (prefix, next(numbers))
 
 
 class DataPlane:
     def __init__(
-        self,
-        gateway: Gateway,
-        *,
-        limits: Limits | None = None,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        self, gateway: Gateway, limits: Limits | None = None, *, new_id: Callable[[], bytes] | None = None
     ) -> None:
-        self._gateway = gateway
-        self._limits = limits or Limits()
-        self._new_id = new_id
-        self._server = _Server(self._handle, handler_cancellation=True)
+        self.gateway = gateway
+        self.limits = limits or Limits()
+        self.pseudonym = self.limits.pseudonym.encode()
+        self.via = b"Via: 1.1 " + self.pseudonym + b"\r\n"
+        self.closing = False
+        self.attempts_under_way: set[Exchange] = set()
+        self.trusts = peers(self.limits.trusted_peers)
+        self._new_id = new_id or request_ids()
+        self._reader = RequestReader(
+            header_bytes=self.limits.header_bytes,
+            header_count=self.limits.header_count,
+            body_bytes=self.limits.body_bytes,
+            pseudonym=self.pseudonym,
+            new_id=self._new_id,
+        )
+        self.budget = Budget()
+        self._server = _Server(self)
         self._listener: asyncio.Server | None = None
-        self._busy: set[object] = set()
+        self._connections: set[ClientConnection] = set()
+        self._busy: set[ClientConnection] = set()
         self._quiet = asyncio.Event()
-        self._closing = False
+        self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int) -> int:
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._server, host, port, backlog=4096)
+        self._sweep()
         return int(self._listener.sockets[0].getsockname()[1])
 
     async def stop(self, seconds: float) -> None:
-        """Accept nothing more, let requests in flight finish, as long as there is time."""
-        self._closing = True
+        """Accept nothing more, answer what is on its way, let requests in flight finish as long as there is time."""
+        self.closing = True
         if self._listener is not None:
             self._listener.close()
-        for connection in self._server.connections:
-            if connection not in self._busy:
-                connection.close()
+        await asyncio.sleep(min(_LINGER_SECONDS, seconds))
+        for connection in self._connections - self._busy:
+            connection.close()
         self._check_quiet()
         try:
             async with asyncio.timeout(seconds):
@@ -97,69 +84,148 @@ class DataPlane:
         except TimeoutError:
             _log.warning("%d requests did not finish within %g s and are cut", len(self._busy), seconds)
         await self._server.shutdown(timeout=0.1)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        self._busy.add(connection)
+    def mask(self) -> bytes:
+        return os.urandom(4)
+
+    # What the connections ask
+
+    def connected(self, connection: ClientConnection) -> bool:
+        self._connections.add(connection)
+        return len(self._connections) <= self.limits.connections
+
+    def disconnected(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+
+    def refuse(self, connection: ClientConnection, status: int, reason: str, message: str) -> None:
+        """Answer what never became a request."""
+        request_id, counts = self._new_id(), self.gateway.counts
+        if reason == "too-many-connections":
+            counts.refused_connections += 1
+        else:
+            counts.begin()
+            counts.end(reason, 0.0)
+            self.gateway.ledger.reject(request_id, reason, status)
+        connection.send(proxy_made(status, reason, message, request_id, keep_alive=False, head_only=False))
+
+    # A request
+
+    async def handle(self, request: ClientRequest) -> Written:
+        client, counts = request.protocol, self.gateway.counts
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        counts.begin()
+        self._busy.add(client)
+        outcome = "failed"
         try:
-            return await self._answer(request)
+            outcome, keep_alive = await self._answer(request, client, started)
         except Exception:  # noqa: BLE001  aiohttp would write its 500 into the answer
             _log.exception("a request could not be handled: its connection is cut")
-            abort(request, reset=True)
-            return Written(keep_alive=False)
+            client.abort(reset=True)
+            return CLOSE
         finally:
-            self._busy.discard(connection)
-            self._check_quiet()
+            self._busy.discard(client)
+            counts.end(outcome, loop.time() - started)
+            if self.closing:
+                self._check_quiet()
+        if not keep_alive or self.closing:
+            return CLOSE
+        if client.writing_paused:
+            await self._written_out(client)
+        return KEEP
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        request_id = request_id_of(request.raw_headers, self._new_id())
-        found = read_request(
-            method=request.method.encode(),
-            target=request.raw_path.encode("utf-8", "surrogateescape"),
-            fields=request.raw_headers,
-            request_id=request_id,
-            keep_alive=request.keep_alive,
-            http10=request.version < (1, 1),
-            remote=(request.remote or "unknown").encode(),
+    async def _answer(self, request: ClientRequest, client: ClientConnection, started: float) -> tuple[str, bool]:
+        message = request.message
+        request_id, found = self._reader.read(
+            message.method.encode(),
+            message.path.encode("utf-8", "surrogateescape"),
+            message.raw_headers,
+            keep_alive=not message.should_close,
+            http10=message.version < (1, 1),
+            upgrade=message.upgrade,
         )
         if isinstance(found, Refusal):
-            self._gateway.ledger.reject(request_id.decode(), "bad-request", found.status)
-            return self._own(request, found.status, "bad-request", found.message, request_id, keep_alive=False)
-        return await self._forward(request, found)
+            self.gateway.ledger.reject(request_id, found.reason, found.status)
+            return self._own(
+                client, found.status, found.reason, found.message, request_id=request_id, method=message.method
+            )
+        if found.max_forwards == 0:
+            return self._own(
+                client,
+                _OK,
+                "answered-here",
+                "",
+                request_id=request_id,
+                method=message.method,
+                keep_alive=found.keep_alive,
+            )
+        ended = await Forwarding(self, client, request.content, found, started=started).run()
+        return await self._conclude(client, found, ended)
 
-    async def _forward(self, request: web.BaseRequest, inbound: Inbound) -> web.StreamResponse:
-        tried: set[str] = set()
-        ended = None
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            exchange = Exchange(self._gateway, request, inbound, attempt=attempt, limits=self._limits)
-            claim = self._gateway.claim(tried, exchange.cut)
-            if claim is None:
-                break
-            tried.add(claim.replica)
-            ended = await exchange.run(claim, may_keep_alive=lambda: not self._closing)
-            if ended.result is not Result.CONNECT_FAILED:
-                break
-        # A body that waits for its 100 may still come, or never: only the end of the connection is clear.
-        keep_alive = inbound.keep_alive and not self._closing and not inbound.expects_continue
-        if ended is None:
-            self._gateway.ledger.reject(inbound.request_id.decode(), "no-ready-replica", 503)
-            message = "no replica is ready"
-            return self._own(request, 503, "no-ready-replica", message, inbound.request_id, keep_alive=keep_alive)
+    async def _conclude(self, client: ClientConnection, inbound: Inbound, ended: Ended) -> tuple[str, bool]:
+        if ended.tunnel is not None:
+            if ended.result is Result.CUT:
+                await ended.tunnel.farewell()
+            return ended.result.value, False
         if ended.answered:
-            return Written(keep_alive=ended.keep_alive and not self._closing)
-        if ended.reason == "bad-request":
-            keep_alive = False
-        return self._own(request, ended.status, ended.reason, ended.message, inbound.request_id, keep_alive=keep_alive)
+            return ended.result.value, ended.keep_alive
+        # A body that waits for its 100 may still come, or never: only the end of the connection is clear.
+        keep_alive = inbound.keep_alive and not inbound.expects_continue and ended.reason not in _CLOSING
+        return self._own(
+            client,
+            ended.status,
+            ended.reason,
+            ended.message,
+            request_id=inbound.request_id,
+            method=inbound.method.decode(),
+            keep_alive=keep_alive,
+        )
 
     def _own(
-        self, request: web.BaseRequest, status: int, reason: str, message: str, request_id: bytes, *, keep_alive: bool
-    ) -> web.StreamResponse:
-        transport = request.transport
-        if transport is not None and not transport.is_closing():
-            head_only = request.method == "HEAD"
-            transport.write(proxy_made(status, reason, message, request_id, keep_alive=keep_alive, head_only=head_only))
-        return Written(keep_alive=keep_alive)
+        self,
+        client: ClientConnection,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        request_id: bytes,
+        method: str,
+        keep_alive: bool = False,
+    ) -> tuple[str, bool]:
+        keep_alive = keep_alive and not self.closing
+        head_only = method == "HEAD"
+        client.send(proxy_made(status, reason, message, request_id, keep_alive=keep_alive, head_only=head_only))
+        return reason, keep_alive
+
+    async def _written_out(self, client: ClientConnection) -> None:
+        """Begin nothing more for a client that does not take what it was given."""
+        try:
+            async with asyncio.timeout(self.limits.client_seconds):
+                await client.drained()
+        except (TimeoutError, ConnectionError):
+            client.abort()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for exchange in [each for each in self.attempts_under_way if each.deadline <= now]:
+            exchange.expire()
+        for pool in self.gateway.pools.values():
+            pool.expire(now)
+        self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     def _check_quiet(self) -> None:
-        if self._closing and not self._busy:
+        if self.closing and not self._busy:
             self._quiet.set()
+
+
+class _Server(web.Server):
+    def __init__(self, plane: DataPlane) -> None:
+        # A request's factory and handler are duck-typed on aiohttp's side: see `ClientRequest` and `Written`.
+        super().__init__(plane.handle, request_factory=ClientRequest)  # type: ignore[arg-type]
+        self._plane = plane
+
+    def __call__(self) -> web.RequestHandler:
+        return ClientConnection(self._plane, self, asyncio.get_running_loop())

@@ -3,15 +3,19 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from proxy.counts import Counts
 from proxy.errors import NotSavedError
+from proxy.eventlog import EventLog
+from proxy.hold import Hold
 from proxy.lease import Lease, Leases, Owner
-from proxy.ledger import Ledger
+from proxy.ledger import Ledger, Result
 from proxy.pool import Pool
-from proxy.prober import probe_for_ever
+from proxy.prober import Prober
 from proxy.readiness import Probe, pause_ms
-from proxy.routing import Claim, Route, RoutingTable
+from proxy.routing import Claim, Deadlines, Kind, Route, RoutingTable
+from proxy.settings import Limits
 from proxy.statefile import Kept, StateFile
 from proxy.transitions import Place
 
@@ -20,20 +24,46 @@ _SEQ_LEAP = 1_000_000
 
 
 class Gateway:
-    def __init__(self, store: StateFile, ledger: Ledger, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        store: StateFile,
+        ledger: Ledger,
+        limits: Limits,
+        *,
+        random: Callable[[], float],
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._probers: dict[str, asyncio.Task[None]] = {}
-        self._deadlines: dict[str, asyncio.TimerHandle] = {}
-        self._cuts: dict[Claim, Callable[[], None]] = {}
+        self._probers: dict[str, Prober] = {}
+        self._deadlines: dict[str, list[asyncio.TimerHandle]] = {}
         self._changed = asyncio.Event()
         self._closed = False
         self._told = 0
         self.ledger = ledger
+        self.counts = Counts()
         self.pools: dict[str, Pool] = {}
         kept = store.load()
         seq = kept.seq + _SEQ_LEAP if kept.epoch or kept.fence else 0
-        self.table = RoutingTable(kept.routes, epoch=kept.epoch, seq=seq)
+        self.table = RoutingTable(
+            kept.routes,
+            epoch=kept.epoch,
+            seq=seq,
+            random=random,
+            must_serve=limits.hold_seconds == 0,
+            eject_errors=limits.eject_errors,
+            eject_ns=round(limits.eject_seconds * 1e9),
+        )
+        self.hold = Hold(
+            lambda tried: self.table.claim(tried, now_ns=self._clock()),
+            lambda claim: self.release(claim, Result.CLIENT_GONE),
+            lambda: (self.table.outstanding, self.table.candidates),
+            count=limits.hold_count,
+            size=limits.hold_bytes,
+            seconds=limits.hold_seconds,
+        )
+        self.hold.on = kept.hold
+        self.events = EventLog(first=seq)
         self.leases = _restored(kept, clock())
         self._run_before = kept.run
 
@@ -54,32 +84,55 @@ class Gateway:
         self._closed = True
         self._announce(force=True)
         probers = list(self._probers.values())
-        for prober in probers:
-            prober.cancel()
-        for timer in self._deadlines.values():
-            timer.cancel()
+        self.hold.stop()
+        for replica in list(self._deadlines):
+            self._forget_deadlines(replica)
         for pool in self.pools.values():
             pool.abort()
-        await asyncio.gather(*probers, return_exceptions=True)
+        await asyncio.gather(*(prober.stop() for prober in probers))
         self.ledger.suspend()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     def now_ns(self) -> int:
         return self._clock()
 
     # What the data plane does
 
-    def claim(self, exclude: set[str], cut: Callable[[], None]) -> Claim | None:
-        """Claim a replica; `cut` is called if the drain deadline comes before the release."""
-        claim = self.table.claim(exclude)
-        if claim is not None:
-            self._cuts[claim] = cut
-        return claim
+    def claim(self, tried: Collection[str]) -> Claim | None:
+        """Claim a replica, unless requests are held: then those that wait are first."""
+        if self.hold.blocks:
+            return None
+        return self.table.claim(tried, now_ns=self._clock())
 
-    def release(self, claim: Claim, *, aborted: bool) -> None:
-        del self._cuts[claim]
-        self.table.release(claim, aborted=aborted)
-        if claim.entry.in_flight == 0 and claim.entry.route.place is Place.DRAINING:
-            self._settle(claim.replica)
+    def becomes(self, claim: Claim, kind: Kind) -> None:
+        """Say that the answer is a stream or a tunnel; its own drain deadline may be over already."""
+        self.table.becomes(claim, kind)
+        deadlines = claim.entry.route.deadlines
+        if deadlines is not None and self._clock() >= deadlines.of(kind):
+            asyncio.get_running_loop().call_soon(_cut, claim)
+
+    def release(self, claim: Claim, result: Result) -> None:
+        self.table.release(claim, aborted=result is Result.ABORTED_AT_DRAIN, cut=result is Result.CUT)
+        if claim.entry.route.place is Place.DRAINING:
+            if claim.entry.in_flight == 0:
+                self._settle(claim.replica)
+            else:
+                self._announce()
+        if self.hold.blocks:
+            self.hold.pump()
+
+    def errored(self, claim: Claim, *, unreachable: bool) -> None:
+        """Count a connection error against a replica; what cannot be reached is probed at once."""
+        self.table.errored(claim.entry, now_ns=self._clock())
+        if unreachable and claim.replica in self._probers:
+            self._probers[claim.replica].hurry()
+        self._announce()
+
+    def answered(self, claim: Claim) -> None:
+        self.table.answered(claim.entry)
 
     # What the controller asks for
 
@@ -98,26 +151,33 @@ class Gateway:
             self._attend(route)
 
     def admit(self, fence: int, replica: str) -> None:
-        self._change(fence, lambda: self.table.admit(replica))
+        self._change(fence, lambda: self.table.admit(replica, now_ns=self.now_ns()))
 
-    def retire(self, fence: int, replica: str, deadline_ms: int) -> None:
+    def retire(self, fence: int, replica: str, deadlines_ms: tuple[int, int, int]) -> None:
+        """Drain it; the deadlines are those of what is short, of streams and of WebSockets."""
         now = self.now_ns()
-        deadline = now + deadline_ms * 1_000_000
-        self._change(fence, lambda: self.table.retire(replica, now_ns=now, deadline_ns=deadline))
+        short, stream, websocket = (now + each * 1_000_000 for each in deadlines_ms)
+        deadlines = Deadlines(short=short, stream=stream, websocket=websocket)
+        self._change(fence, lambda: self.table.retire(replica, now_ns=now, deadlines=deadlines))
         if self.table.entries[replica].route.place is Place.DRAINING:
             self._drain(replica)
 
     def restore(self, fence: int, replica: str) -> None:
         self._change(fence, lambda: self.table.restore(replica))
-        self._deadlines.pop(replica).cancel()
+        self._forget_deadlines(replica)
         self.pools[replica].reopen()
         self._probe(self.table.entries[replica].route)
+
+    def hold_requests(self, fence: int) -> None:
+        self._holding_becomes(fence, on=True)
+
+    def release_requests(self, fence: int) -> None:
+        self._holding_becomes(fence, on=False)
 
     def remove(self, fence: int, replica: str, *, lost: bool) -> None:
         self._change(fence, lambda: self.table.remove(replica, lost=lost))
         self._stop_probing(replica)
-        if replica in self._deadlines:
-            self._deadlines.pop(replica).cancel()
+        self._forget_deadlines(replica)
         if replica in self.pools:
             # Its address may belong to another container at once: nothing may stay open to it.
             self.pools.pop(replica).abort()
@@ -135,6 +195,19 @@ class Gateway:
         self.leases.check(fence, self.now_ns())
         self.ledger.close()
         self._save()
+        self._observable()
+
+    def _holding_becomes(self, fence: int, *, on: bool) -> None:
+        self.leases.check(fence, self.now_ns())
+        if on == self.hold.on:
+            return
+        self.hold.on = on
+        try:
+            self._save()
+        except NotSavedError:
+            self.hold.on = not on
+            raise
+        self.events.add("hold", self.now_ns(), on=on)
         self._observable()
 
     async def wait_beyond(self, seq: int, seconds: float) -> None:
@@ -187,6 +260,7 @@ class Gateway:
             owner=None if last is None else dict(last.owner),
             ttl_ms=0 if last is None else last.ttl_ms,
             run=self.ledger.run,
+            hold=self.hold.on,
             routes=tuple(entry.route for entry in self.table.entries.values()),
         )
         try:
@@ -199,27 +273,30 @@ class Gateway:
         self._announce()
 
     def _announce(self, *, force: bool = False) -> None:
-        if self.table.seq != self._told or force:
-            self._told = self.table.seq
-            self._changed.set()
-            self._changed = asyncio.Event()
+        if self.table.seq == self._told and not force:
+            return
+        self._told = self.table.seq
+        self.events.note(self.table.entries.values(), self.now_ns())
+        self._changed.set()
+        self._changed = asyncio.Event()
+        self.hold.pump()
 
     # Drains
 
     def _drain(self, replica: str) -> None:
-        route = self.table.entries[replica].route
+        deadlines = self.table.entries[replica].route.deadlines
+        assert deadlines is not None  # noqa: S101  retired
         self.pools[replica].close()
-        if replica in self._deadlines:
-            self._deadlines.pop(replica).cancel()
-        seconds = max(0.0, ((route.deadline_ns or 0) - self.now_ns()) / 1e9)
-        loop = asyncio.get_running_loop()
-        self._deadlines[replica] = loop.call_later(seconds, self._cut_off, replica)
+        self._forget_deadlines(replica)
+        loop, now = asyncio.get_running_loop(), self.now_ns()
+        self._deadlines[replica] = [
+            loop.call_later(max(0.0, (deadlines.of(kind) - now) / 1e9), self._cut_off, replica, kind) for kind in Kind
+        ]
         self._settle(replica)
 
-    def _cut_off(self, replica: str) -> None:
-        for claim, cut in list(self._cuts.items()):
-            if claim.replica == replica:
-                cut()
+    def _cut_off(self, replica: str, kind: Kind) -> None:
+        for claim in [each for each in self.table.entries[replica].claims if each.kind is kind]:
+            _cut(claim)
 
     def _settle(self, replica: str) -> None:
         """Make a drained replica removable, once no connection to it is left."""
@@ -230,9 +307,14 @@ class Gateway:
         pool = self.pools[replica]
         pool.close()
         if pool.connections == 0:
-            self._deadlines.pop(replica).cancel()
+            self._forget_deadlines(replica)
             self.table.emptied(replica)
+            self.counts.drain_seconds.add((self.now_ns() - (entry.route.retired_ns or 0)) / 1e9)
         self._announce()
+
+    def _forget_deadlines(self, replica: str) -> None:
+        for timer in self._deadlines.pop(replica, ()):
+            timer.cancel()
 
     # Probes
 
@@ -251,19 +333,22 @@ class Gateway:
                 self.table.observe(route.replica, probe)
                 self._announce()
 
-        self._probers[route.replica] = asyncio.create_task(
-            probe_for_ever(
-                route,
-                self.pools[route.replica],
-                record=record,
-                pause_ms=lambda: pause_ms(entry.standing, route.readiness),
-            )
+        self._probers[route.replica] = Prober(
+            route,
+            self.pools[route.replica],
+            record=record,
+            pause_ms=lambda: pause_ms(entry.standing, route.readiness),
         )
 
     def _stop_probing(self, replica: str) -> None:
         prober = self._probers.pop(replica, None)
         if prober is not None:
             prober.cancel()
+
+
+def _cut(claim: Claim) -> None:
+    if claim.open and claim.cut is not None:
+        claim.cut()
 
 
 def _restored(kept: Kept, now_ns: int) -> Leases:

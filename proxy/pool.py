@@ -7,7 +7,6 @@ from proxy.upstream import UpstreamConnection
 
 # Below the shortest keep-alive usual in app servers (2 to 5 s): the proxy closes first, never the replica.
 IDLE_SECONDS = 4.0
-CONNECT_SECONDS = 3.0
 
 
 class ConnectFailedError(Exception):
@@ -19,10 +18,13 @@ class Pool:
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._on_empty = on_empty
+        self._loop = asyncio.get_running_loop()
         self._open: set[UpstreamConnection] = set()
-        self._idle: dict[UpstreamConnection, asyncio.TimerHandle] = {}
+        # In the order of their last use.
+        self._idle: dict[UpstreamConnection, None] = {}
         self._connecting: set[asyncio.Task[tuple[asyncio.Transport, UpstreamConnection]]] = set()
         self._pooling = True
+        self.address = address.encode()
 
     @property
     def idle(self) -> int:
@@ -32,17 +34,17 @@ class Pool:
     def connections(self) -> int:
         return len(self._open)
 
-    def take(self) -> UpstreamConnection | None:
+    def take(self, now: float) -> UpstreamConnection | None:
+        """Return an idle connection that the replica has not closed, nor is about to."""
         while self._idle:
-            connection, timer = self._idle.popitem()
-            timer.cancel()
-            if connection.alive:
+            connection, _ = self._idle.popitem()
+            if connection.alive and now - connection.idle_since < IDLE_SECONDS:
                 return connection
+            connection.abort()
         return None
 
-    async def connect(self, seconds: float = CONNECT_SECONDS) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
-        connecting = loop.create_task(loop.create_connection(self._made, self._host, self._port))
+    async def connect(self, seconds: float) -> UpstreamConnection:
+        connecting = self._loop.create_task(self._loop.create_connection(self._made, self._host, self._port))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
         try:
@@ -57,19 +59,27 @@ class Pool:
             raise ConnectFailedError("its route was removed") from None
         return connection
 
-    def put(self, connection: UpstreamConnection) -> None:
+    def put(self, connection: UpstreamConnection, now: float) -> None:
         """Take a connection back after its exchange: kept if it can serve again and the replica may be asked again."""
         if not (self._pooling and connection.reusable):
             connection.abort()
             return
         connection.rest()
-        loop = asyncio.get_running_loop()
-        self._idle[connection] = loop.call_later(IDLE_SECONDS, connection.abort)
+        connection.idle_since = now
+        self._idle[connection] = None
+
+    def expire(self, now: float) -> None:
+        """Close what has been idle for too long."""
+        while self._idle and now - next(iter(self._idle)).idle_since >= IDLE_SECONDS:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            oldest.abort()
 
     def close(self) -> None:
         """Close what is idle now, and from now on each connection when its exchange is over."""
         self._pooling = False
-        for connection in list(self._idle):
+        idle, self._idle = self._idle, {}
+        for connection in idle:
             connection.abort()
 
     def reopen(self) -> None:
@@ -81,7 +91,7 @@ class Pool:
         for connecting in self._connecting:
             connecting.cancel()
         for connection in list(self._open):
-            connection.abort()
+            connection.break_off()
 
     def _made(self) -> UpstreamConnection:
         connection = UpstreamConnection(self._gone)
@@ -90,9 +100,7 @@ class Pool:
 
     def _gone(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
-        timer = self._idle.pop(connection, None)
-        if timer is not None:
-            timer.cancel()
+        self._idle.pop(connection, None)
         if not self._open:
             # The socket itself is closed right after this call returns: empty is told one step later.
-            asyncio.get_running_loop().call_soon(self._on_empty)
+            self._loop.call_soon(self._on_empty)

@@ -1,4 +1,4 @@
-"""PURE. What a row of readiness probes says about a replica."""
+"""PURE. What a row of readiness probes, and of connection errors, says about a replica."""
 
 from dataclasses import dataclass, replace
 
@@ -31,24 +31,34 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Nothing is up before a probe has passed."""
+    """Nothing is up before a probe has passed. `errors` are of connections in a row, whoever made them."""
 
     passes: int = 0
     failures: int = 0
     passing_since_ns: int | None = None
     proven: bool = False
-    health: Health = Health.EJECTED
+    health: Health = Health.UNPROVEN
+    ejected_by: str | None = None
+    errors: int = 0
+    ejections: int = 0
+    out_until_ns: int = 0
 
 
 def judge(standing: Standing, readiness: Readiness, *, ok: bool, now_ns: int) -> Standing:
+    """Return the standing after a probe. A pass does not end the time a replica is out for connection errors."""
     if ok:
         since = now_ns if standing.passing_since_ns is None else standing.passing_since_ns
         passes = standing.passes + 1
-        return Standing(
+        out = standing.ejected_by == "errors" and now_ns < standing.out_until_ns
+        return replace(
+            standing,
             passes=passes,
+            failures=0,
             passing_since_ns=since,
             proven=passes >= readiness.passes and now_ns - since >= readiness.min_ready_ms * 1_000_000,
-            health=HEALTH[Finding.PASS, standing.health],
+            health=standing.health if out else HEALTH[Finding.PASS, standing.health],
+            ejected_by=standing.ejected_by if out else None,
+            errors=standing.errors if out else 0,
         )
     failures = standing.failures + 1
     ejects = failures >= readiness.fails
@@ -59,6 +69,23 @@ def judge(standing: Standing, readiness: Readiness, *, ok: bool, now_ns: int) ->
         proven=False,
         failures=failures,
         health=HEALTH[Finding.FAILURES, standing.health] if ejects else standing.health,
+        ejected_by=(standing.ejected_by or "probe") if ejects else standing.ejected_by,
+    )
+
+
+def errored(standing: Standing, *, limit: int, out_ns: int, now_ns: int) -> Standing:
+    """Return the standing after one more connection error: at the limit it is out, longer each time."""
+    errors = standing.errors + 1
+    if errors < limit or standing.ejected_by == "errors":
+        return replace(standing, errors=errors)
+    ejections = standing.ejections + 1
+    return replace(
+        standing,
+        errors=errors,
+        ejections=ejections,
+        out_until_ns=now_ns + out_ns * ejections,
+        health=HEALTH[Finding.ERRORS, standing.health],
+        ejected_by="errors",
     )
 
 
@@ -72,4 +99,6 @@ def verdict_on(readiness: Readiness, replica: str, *, status: int, identity: str
 
 
 def pause_ms(standing: Standing, readiness: Readiness) -> int:
-    return readiness.interval_ms if standing.proven else readiness.fast_interval_ms
+    """Return how long to wait for the next probe: short until proven, and while it is not up."""
+    settled = standing.proven and standing.health is Health.UP
+    return readiness.interval_ms if settled else readiness.fast_interval_ms

@@ -3,12 +3,41 @@
 Every method is one synchronous step. A claim is pick and count together, so no retirement can come between the two.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
+from proxy.balance import eligible, least_of_two, share
 from proxy.errors import IllegalPlaceError, NotFoundError, NotProvenError
-from proxy.readiness import Probe, Readiness, Standing, judge
+from proxy.readiness import Probe, Readiness, Standing, errored, judge
 from proxy.transitions import PLACES, Change, Health, Place
+
+
+class Kind(StrEnum):
+    """What is in flight: each has a drain deadline of its own."""
+
+    SHORT = "short"
+    STREAM = "stream"
+    WEBSOCKET = "websocket"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """When a drain ends what is left of each kind, on the proxy's clock."""
+
+    short: int
+    stream: int
+    websocket: int
+
+    def of(self, kind: Kind) -> int:
+        return {Kind.SHORT: self.short, Kind.STREAM: self.stream, Kind.WEBSOCKET: self.websocket}[kind]
+
+    def earlier(self, other: "Deadlines") -> "Deadlines":
+        return Deadlines(
+            short=min(self.short, other.short),
+            stream=min(self.stream, other.stream),
+            websocket=min(self.websocket, other.websocket),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +51,11 @@ class Route:
     address: str
     readiness: Readiness
     joined_ns: int
+    slow_start_ms: int = 0
     place: Place = Place.JOINING
+    admitted_ns: int = 0
     retired_ns: int | None = None
-    deadline_ns: int | None = None
+    deadlines: Deadlines | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,22 +66,24 @@ class Entry:
     standing: Standing = field(default_factory=Standing)
     last_probe: Probe | None = None
     in_flight: int = 0
+    streams: int = 0
+    websockets: int = 0
     claimed: int = 0
     aborted: int = 0
-    last_claim: int = 0
+    cut: int = 0
+    claims: "set[Claim]" = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """The right to send one attempt to a replica; given back exactly once."""
+    """The right to send one attempt to a replica; given back exactly once. `cut` ends what was made of it."""
 
     entry: Entry
+    replica: str
     epoch: int
+    kind: Kind = Kind.SHORT
     open: bool = True
-
-    @property
-    def replica(self) -> str:
-        return self.entry.route.replica
+    cut: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +95,79 @@ class Checkpoint:
 
 
 class RoutingTable:
-    def __init__(self, routes: Iterable[Route] = (), *, epoch: int = 0, seq: int = 0) -> None:
+    """`eject_errors` connection errors in a row take a replica out for `eject_ns`, and longer each time."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route] = (),
+        *,
+        epoch: int = 0,
+        seq: int = 0,
+        random: Callable[[], float],
+        must_serve: bool = False,
+        eject_errors: int = 3,
+        eject_ns: int = 2_000_000_000,
+    ) -> None:
         self._entries = {route.replica: Entry(route=route) for route in routes}
-        self._claims = 0
+        self._random = random
+        self._must_serve = must_serve
+        self._eject_errors = eject_errors
+        self._eject_ns = eject_ns
+        self._candidates: list[Entry] = []
+        self._slow_until = 0
+        self.in_transition = False
         self.epoch = epoch
         self.seq = seq
+        self._refresh()
 
     @property
     def entries(self) -> Mapping[str, Entry]:
         return self._entries
 
-    def claim(self, exclude: Collection[str] = ()) -> Claim | None:
-        """Pick the ready replica with the least in flight, the longest unpicked among equals.
+    @property
+    def candidates(self) -> int:
+        """How many replicas may be asked."""
+        return len(self._candidates)
 
-        Ejected ones only when there is no other: a probe that fails everywhere says more about the probe.
-        """
-        ready = [e for e in self._entries.values() if e.route.place is Place.READY]
-        # Decided over all ready replicas: a second attempt must not turn to an ejected one because
-        # the healthy one was the first.
-        up = [e for e in ready if e.standing.health is Health.UP]
-        choice = [e for e in (up or ready) if e.route.replica not in exclude]
-        if not choice:
+    @property
+    def outstanding(self) -> int:
+        """How much is in flight at those that may be asked."""
+        return sum(entry.in_flight for entry in self._candidates)
+
+    def claim(self, exclude: Collection[str] = (), *, now_ns: int = 0) -> Claim | None:
+        candidates = self._candidates
+        if exclude:
+            candidates = [e for e in candidates if e.route.replica not in exclude]
+        if not candidates:
             return None
-        entry = min(choice, key=lambda e: (e.in_flight, e.last_claim))
-        self._claims += 1
-        entry.last_claim = self._claims
+        if now_ns < self._slow_until:
+            candidates = self._grown(candidates, now_ns)
+        entry = least_of_two(candidates, self._random)
         entry.in_flight += 1
         entry.claimed += 1
-        return Claim(entry, self.epoch)
+        claim = Claim(entry, entry.route.replica, self.epoch)
+        entry.claims.add(claim)
+        return claim
 
-    def release(self, claim: Claim, *, aborted: bool = False) -> None:
+    def becomes(self, claim: Claim, kind: Kind) -> None:
+        """Say that what is in flight turned out to be a stream or a WebSocket."""
+        claim.kind = kind
+        claim.entry.streams += kind is Kind.STREAM
+        claim.entry.websockets += kind is Kind.WEBSOCKET
+
+    def release(self, claim: Claim, *, aborted: bool = False, cut: bool = False) -> None:
         if not claim.open:
             raise RuntimeError(f"a claim on {claim.replica} was given back twice")
         claim.open = False
-        claim.entry.in_flight -= 1
-        claim.entry.aborted += aborted
-        if claim.entry.in_flight == 0 and claim.entry.route.place is Place.DRAINING:
+        entry = claim.entry
+        entry.claims.discard(claim)
+        entry.in_flight -= 1
+        if claim.kind is not Kind.SHORT:
+            entry.streams -= claim.kind is Kind.STREAM
+            entry.websockets -= claim.kind is Kind.WEBSOCKET
+        entry.aborted += aborted
+        entry.cut += cut
+        if entry.route.place is Place.DRAINING:
             self.seq += 1
 
     def join(self, route: Route) -> None:
@@ -108,23 +178,26 @@ class RoutingTable:
         self._entries[route.replica] = Entry(route=replace(route, place=place))
         self._changed()
 
-    def admit(self, replica: str) -> None:
+    def admit(self, replica: str, *, now_ns: int = 0) -> None:
         place = self._next(Change.ADMIT, replica)
         entry = self._entries[replica]
         if not entry.standing.proven:
             raise NotProvenError(f"{replica} is not proven ready: {_why(entry)}")
+        entry.route = replace(entry.route, admitted_ns=now_ns)
         self._put(entry, place)
 
-    def retire(self, replica: str, *, now_ns: int, deadline_ns: int) -> None:
+    def retire(self, replica: str, *, now_ns: int, deadlines: Deadlines) -> None:
         """Give it no more requests. Again is the same drain: only an earlier deadline changes anything."""
         place = self._next(Change.RETIRE, replica)
         entry = self._entries[replica]
         route = entry.route
-        if route.deadline_ns is None:
-            entry.route = replace(route, retired_ns=now_ns, deadline_ns=deadline_ns)
+        if route.deadlines is None:
+            entry.route = replace(route, retired_ns=now_ns, deadlines=deadlines)
             self._put(entry, place)
-        elif deadline_ns < route.deadline_ns and place is Place.DRAINING:
-            entry.route = replace(route, deadline_ns=deadline_ns)
+            return
+        earlier = route.deadlines.earlier(deadlines)
+        if earlier != route.deadlines and place is Place.DRAINING:
+            entry.route = replace(route, deadlines=earlier)
             self._put(entry, place)
 
     def restore(self, replica: str) -> None:
@@ -132,7 +205,7 @@ class RoutingTable:
         entry = self._entries[replica]
         if not (entry.standing.proven and entry.standing.health is Health.UP):
             raise NotProvenError(f"{replica} is not healthy: {_why(entry)}")
-        entry.route = replace(entry.route, retired_ns=None, deadline_ns=None)
+        entry.route = replace(entry.route, retired_ns=None, deadlines=None)
         self._put(entry, place)
 
     def remove(self, replica: str, *, lost: bool) -> None:
@@ -159,6 +232,19 @@ class RoutingTable:
         entry.standing = judge(entry.standing, entry.route.readiness, ok=probe.ok, now_ns=probe.t)
         if _outcome(entry) != before:
             self.seq += 1
+            self._refresh()
+
+    def errored(self, entry: Entry, *, now_ns: int) -> None:
+        """Count an error of a connection to it: of all that a probe may miss, the surest sign."""
+        before = entry.standing.health
+        entry.standing = errored(entry.standing, limit=self._eject_errors, out_ns=self._eject_ns, now_ns=now_ns)
+        if entry.standing.health is not before:
+            self.seq += 1
+            self._refresh()
+
+    def answered(self, entry: Entry) -> None:
+        if entry.standing.errors and entry.standing.ejected_by is None:
+            entry.standing = replace(entry.standing, errors=0)
 
     def checkpoint(self) -> Checkpoint:
         routes = {name: entry.route for name, entry in self._entries.items()}
@@ -170,6 +256,7 @@ class RoutingTable:
         for name, route in to.routes.items():
             self._entries[name].route = route
         self.epoch, self.seq = to.epoch, to.seq
+        self._refresh()
 
     def _place(self, replica: str) -> Place:
         entry = self._entries.get(replica)
@@ -191,6 +278,22 @@ class RoutingTable:
     def _changed(self) -> None:
         self.epoch += 1
         self.seq += 1
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Work out once per change what each claim needs to know."""
+        ready = [e for e in self._entries.values() if e.route.place is Place.READY]
+        standings = [(e.standing.health, e.standing.ejected_by) for e in ready]
+        self._candidates = [ready[number] for number in eligible(standings, must_serve=self._must_serve)]
+        self._slow_until = max(
+            (e.route.admitted_ns + e.route.slow_start_ms * 1_000_000 for e in ready if e.route.slow_start_ms), default=0
+        )
+        self.in_transition = len(ready) != len(self._entries) or any(health is not Health.UP for health, _ in standings)
+
+    def _grown(self, candidates: list[Entry], now_ns: int) -> list[Entry]:
+        """Leave out those in slow start, each as often as its share is below a whole one."""
+        standing = [e for e in candidates if self._random() < share(e.route.admitted_ns, e.route.slow_start_ms, now_ns)]
+        return standing or candidates
 
 
 def _outcome(entry: Entry) -> tuple[Health, bool, bool | None, int | None]:

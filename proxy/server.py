@@ -1,35 +1,29 @@
 """The whole proxy in one object: routes restored, both ports open; and closed again in the right order."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from random import Random
 
 from aiohttp import web
 
 from proxy.admin import admin_app
 from proxy.dataplane import DataPlane
-from proxy.exchange import Limits
 from proxy.gateway import Gateway
 from proxy.ledger import Ledger
+from proxy.settings import Settings
 from proxy.statefile import StateFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    token: str
-    state_dir: Path
-    runs_dir: Path
-    data_port: int = 8080
-    admin_port: int = 9000
-    host: str = "0.0.0.0"
-
-
 class ProxyServer:
-    def __init__(self, settings: Settings, *, limits: Limits | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.gateway = Gateway(StateFile(settings.state_dir), Ledger(settings.runs_dir))
-        self._data = DataPlane(self.gateway, limits=limits)
+        self.gateway = Gateway(
+            StateFile(settings.state_dir),
+            Ledger(settings.runs_dir),
+            settings.limits,
+            random=Random(settings.seed).random,  # noqa: S311  a choice of replicas is no secret
+        )
+        self._data = DataPlane(self.gateway, settings.limits)
         self._admin = web.AppRunner(
-            admin_app(self.gateway, settings.token), access_log=None, handle_signals=False, shutdown_timeout=1.0
+            admin_app(self.gateway, settings), access_log=None, handle_signals=False, shutdown_timeout=1.0
         )
         self.data_port = 0
         self.admin_port = 0

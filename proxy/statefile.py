@@ -9,10 +9,10 @@ from typing import Any
 
 from proxy.errors import RefusedStartError
 from proxy.readiness import Readiness
-from proxy.routing import Route
+from proxy.routing import Deadlines, Route
 from proxy.transitions import Place
 
-SCHEMA = "lab.proxy-routes/1"
+SCHEMA = "lab.proxy-routes/2"
 NAME = "routes.json"
 
 
@@ -24,6 +24,7 @@ class Kept:
     owner: Mapping[str, Any] | None = None
     ttl_ms: int = 0
     run: str | None = None
+    hold: bool = False
     routes: tuple[Route, ...] = ()
 
 
@@ -74,7 +75,7 @@ def _parse(found: dict[str, Any]) -> Kept:
         raise ValueError(f"schema {found['schema']!r}, not {SCHEMA!r}")
     numbers = {key: _count(found, key) for key in ("epoch", "seq", "fence", "ttl_ms")}
     routes = tuple(_route(dict(each)) for each in found["routes"])
-    return Kept(**numbers, owner=found["owner"], run=found["run"], routes=routes)
+    return Kept(**numbers, owner=found["owner"], run=found["run"], hold=found["hold"] is True, routes=routes)
 
 
 def _count(found: dict[str, Any], key: str) -> int:
@@ -87,4 +88,10 @@ def _count(found: dict[str, Any], key: str) -> int:
 def _route(found: dict[str, Any]) -> Route:
     readiness = Readiness(**found.pop("readiness"))
     place = Place(found.pop("place"))
-    return Route(**found, place=place, readiness=readiness)
+    deadlines = found.pop("deadlines")
+    return Route(
+        **found,
+        place=place,
+        readiness=readiness,
+        deadlines=None if deadlines is None else Deadlines(**deadlines),
+    )

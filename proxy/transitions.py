@@ -1,6 +1,6 @@
 """The two lifecycles of a replica as the proxy keeps them, as literal tables.
 
-The place is the controller's to decide, the health is the probes': no finding of a probe appears in the first table.
+The place is the controller's to decide, the health is the probes': no finding appears in the first table.
 """
 
 from enum import StrEnum
@@ -25,13 +25,15 @@ class Change(StrEnum):
 
 
 class Health(StrEnum):
+    UNPROVEN = "unproven"
     UP = "up"
     EJECTED = "ejected"
 
 
 class Finding(StrEnum):
     PASS = "pass"  # noqa: S105  a probe's result, no password
-    FAILURES = "failures"
+    FAILURES = "failures"  # of probes, in a row
+    ERRORS = "errors"  # of connections, in a row
 
 
 PLACES: dict[tuple[Change, Place], Place] = {
@@ -54,8 +56,13 @@ PLACES: dict[tuple[Change, Place], Place] = {
 }
 
 HEALTH: dict[tuple[Finding, Health], Health] = {
+    (Finding.PASS, Health.UNPROVEN): Health.UP,
     (Finding.PASS, Health.UP): Health.UP,
     (Finding.PASS, Health.EJECTED): Health.UP,
+    (Finding.FAILURES, Health.UNPROVEN): Health.EJECTED,
     (Finding.FAILURES, Health.UP): Health.EJECTED,
     (Finding.FAILURES, Health.EJECTED): Health.EJECTED,
+    (Finding.ERRORS, Health.UNPROVEN): Health.EJECTED,
+    (Finding.ERRORS, Health.UP): Health.EJECTED,
+    (Finding.ERRORS, Health.EJECTED): Health.EJECTED,
 }

@@ -1,247 +1,269 @@
-"""One HTTP/1.1 connection to a replica. It never sends anything twice, and it is always reading."""
+"""One HTTP/1.1 connection to a replica. It sends nothing twice, is always reading, and tells what comes as it comes.
+
+Why this is ours and no library's: docs/decisions/0004-the-proxys-upstream-side-is-ours.md
+"""
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol, cast
 
 import httptools
 
-from proxy.headers import Field, Framing, ResponseHead, every, tokens
+from proxy.fields import Field, Framing
+from proxy.responses import MalformedError, ResponseHead, interim_head, read_head
 
 MAX_HEAD = 64 * 1024
-MAX_BUFFERED = 64 * 1024
+_CLOSE_SECONDS = 1.0
+_SWITCHING = 101
+_CONTINUE = 100
+_FINAL = 200
 
 
 class UpstreamError(Exception):
-    """The connection ended, or what came over it is no answer."""
+    """The connection ended before the answer did."""
+
+
+class BadAnswerError(UpstreamError):
+    """What came over the connection is no answer."""
+
+
+class Receiver(Protocol):
+    """Who is told of an answer. Nothing here may fail: it runs where bytes arrive."""
+
+    def answer_interim(self, head: bytes) -> None: ...
+    def answer_head(self, head: ResponseHead) -> None: ...
+    def answer_body(self, data: bytes) -> None: ...
+    def answer_read(self, *, complete: bool) -> None:
+        """All that one read brought has been told; `complete`: the answer is over."""
+
+    def answer_switched(self, fields: list[Field], tail: bytes) -> None: ...
+    def answer_failed(self, error: UpstreamError) -> None: ...
+    def replica_takes_more(self) -> None: ...
+
+
+class Tunnelled(Protocol):
+    """Who is told of the raw bytes once the connection has switched protocols."""
+
+    def from_replica(self, data: bytes) -> None: ...
+    def replica_ended(self) -> None: ...
+    def replica_lost(self) -> None: ...
+    def replica_paused(self, *, paused: bool) -> None: ...
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Carries one exchange at a time: `start`, `write`, `head`, then `read` until it returns nothing."""
+    """Carries one exchange at a time, from `start` until `answer_read(complete=True)` or `answer_failed`."""
 
     def __init__(self, lost: Callable[["UpstreamConnection"], None]) -> None:
         self._lost = lost
         self._transport: asyncio.Transport | None = None
-        self._answer: _Answer | None = None
-        self._error: UpstreamError | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-        self._writing_paused = False
-        self._reading_paused = False
-
-    @property
-    def alive(self) -> bool:
-        return self._error is None and self._transport is not None and not self._transport.is_closing()
-
-    @property
-    def reusable(self) -> bool:
-        answer = self._answer
-        return self.alive and answer is not None and answer.reusable
-
-    @property
-    def has_data(self) -> bool:
-        return self._answer is not None and (self._answer.buffered > 0 or self._answer.complete)
-
-    def start(self, *, head_only: bool) -> None:
-        self._answer = _Answer(head_only=head_only)
-
-    def rest(self) -> None:
-        """Say that the exchange is over: whatever arrives from now on ends the connection."""
-        self._answer = None
-        self._resume()
-
-    def write(self, data: bytes) -> None:
-        if not self.alive or self._transport is None:
-            raise self._error or UpstreamError("the connection is closed")
-        self._transport.write(data)
-
-    async def drain(self) -> None:
-        while self._writing_paused and self._error is None:
-            self._writer = asyncio.get_running_loop().create_future()
-            await self._writer
-        if self._error is not None:
-            raise self._error
-
-    async def head(self) -> ResponseHead:
-        answer = self._exchange()
-        await self._until(lambda: answer.head is not None)
-        assert answer.head is not None  # noqa: S101  what was waited for
-        return answer.head
-
-    async def read(self) -> bytes:
-        """Return what has come of the body, or nothing at its proper end."""
-        answer = self._exchange()
-        await self._until(lambda: answer.buffered > 0 or answer.complete)
-        data = answer.take()
-        self._resume()
-        return data
-
-    def abort(self) -> None:
-        self._fail(UpstreamError("the connection was given up"))
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  what create_connection makes
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is None:
-            self.abort()
-            return
-        try:
-            answer.feed(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade, _MalformedError) as error:
-            self._fail(UpstreamError(f"the answer is malformed: {error!r}"))
-            self.abort()
-            return
-        if answer.buffered > MAX_BUFFERED and not self._reading_paused and self._transport is not None:
-            self._reading_paused = True
-            self._transport.pause_reading()
-        self._wake()
-
-    def eof_received(self) -> None:
-        if self._answer is not None:
-            self._answer.end_of_stream()
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(UpstreamError(f"the replica closed the connection ({exc or 'end of stream'})"))
-        self._lost(self)
-
-    def pause_writing(self) -> None:
-        self._writing_paused = True
-
-    def resume_writing(self) -> None:
-        self._writing_paused = False
-        self._wake()
-
-    async def _until(self, ready: Callable[[], bool]) -> None:
-        while not ready():
-            if self._error is not None:
-                raise self._error
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
-
-    def _exchange(self) -> "_Answer":
-        if self._answer is None:
-            raise RuntimeError("no exchange was started on this connection")
-        return self._answer
-
-    def _fail(self, error: UpstreamError) -> None:
-        if self._error is None:
-            self._error = error
-        self._wake()
-
-    def _wake(self) -> None:
-        for waiting in (self._reader, self._writer):
-            if waiting is not None and not waiting.done():
-                waiting.set_result(None)
-
-    def _resume(self) -> None:
-        if self._reading_paused and self._transport is not None and not self._transport.is_closing():
-            self._reading_paused = False
-            self._transport.resume_reading()
-
-
-class _MalformedError(Exception):
-    pass
-
-
-class _Answer:
-    """The callbacks of the parser: httptools is strict, but bounds no head and cannot know of a HEAD request."""
-
-    def __init__(self, *, head_only: bool) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self._receiver: Receiver | None = None
+        self._tunnel: Tunnelled | None = None
+        self._alive = False
+        self._reading = True
+        self.writing_paused = False
+        self.idle_since = 0.0
+        self._begin(head_only=False)
+
+    def _begin(self, *, head_only: bool) -> None:
         self._head_only = head_only
+        self._head: ResponseHead | None = None
+        self._complete = False
+        self._extra = False
+        self._switched = False
         self._reason = b""
         self._fields: list[Field] = []
         self._head_size = 0
-        self._chunks: list[bytes] = []
-        self._extra = False
-        self.buffered = 0
-        self.head: ResponseHead | None = None
-        self.complete = False
+
+    @property
+    def alive(self) -> bool:
+        return self._alive
 
     @property
     def reusable(self) -> bool:
-        return self.complete and not self._extra and self.head is not None and self.head.reusable
+        return self._alive and self._complete and not self._extra and self._head is not None and self._head.reusable
 
-    def feed(self, data: bytes) -> None:
-        if self.complete:
-            self._extra = True
+    def start(self, receiver: Receiver, request: bytes, *, head_only: bool) -> None:
+        self._begin(head_only=head_only)
+        self._receiver = receiver
+        self.write(request)
+
+    def rest(self) -> None:
+        """Say that the exchange is over: whatever arrives from now on ends the connection."""
+        self._receiver = None
+        if self._head_only:
+            # The parser cannot know that no body follows, and waits for one.
+            self._parser = httptools.HttpResponseParser(self)
+        self.resume_reading()
+
+    def tunnel(self, tunnel: Tunnelled) -> None:
+        self._tunnel, self._receiver = tunnel, None
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and self._alive:
+            self._transport.write(data)
+
+    def write_eof(self) -> None:
+        if self._transport is not None and self._alive:
+            self._transport.write_eof()
+
+    def pause_reading(self) -> None:
+        if self._reading and self._alive and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._reading and self._alive and self._transport is not None:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        self._receiver = self._tunnel = None
+        self._alive = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def break_off(self) -> None:
+        """Abort it as if the replica had: whoever uses it is told."""
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            tunnel.replica_lost()
+        self._fail(UpstreamError("its route was removed"))
+
+    def close(self) -> None:
+        """End it in order, once all that was written has gone out."""
+        self._receiver = self._tunnel = None
+        self._alive = False
+        if self._transport is not None:
+            self._transport.close()
+            # A replica that takes nothing any more does not keep itself from being stopped.
+            asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self._transport.abort)
+
+    # What the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._alive = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.from_replica(data)
             return
-        in_head = self.head is None
-        self._parser.feed_data(data)
-        if in_head and self.head is None:
-            self._grow(len(data))
+        receiver = self._receiver
+        if receiver is None or self._complete:
+            # Nothing was asked: whoever speaks now cannot be trusted with the next request.
+            self._extra = True
+            if receiver is None:
+                self.abort()
+            return
+        in_head = self._head is None
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgraded(receiver, data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError as error:
+            if self._complete:
+                self._extra = True
+                receiver.answer_read(complete=True)
+                return
+            cause = error.__context__ if isinstance(error.__context__, MalformedError) else error
+            self._fail(BadAnswerError(f"the answer is malformed: {cause}"))
+            return
+        if in_head and self._head is None:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                self._fail(BadAnswerError(f"the head of the answer is larger than {MAX_HEAD} bytes"))
+            return
+        if self._receiver is receiver:
+            receiver.answer_read(complete=self._complete)
 
-    def end_of_stream(self) -> None:
-        if self.head is not None and self.head.framing is Framing.CLOSE:
-            self.complete = True
+    def eof_received(self) -> bool:
+        if self._tunnel is not None:
+            self._tunnel.replica_ended()
+            return True
+        receiver = self._receiver
+        if receiver is not None and self._head is not None and self._head.framing is Framing.CLOSE:
+            self._complete = True
+            receiver.answer_read(complete=True)
+        return False
 
-    def take(self) -> bytes:
-        data = b"".join(self._chunks)
-        self._chunks.clear()
-        self.buffered = 0
-        return data
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._alive = False
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            tunnel.replica_lost()
+        if not self._complete:
+            self._fail(UpstreamError(f"the replica closed the connection ({exc or 'end of stream'})"))
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+        if self._tunnel is not None:
+            self._tunnel.replica_paused(paused=True)
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        if self._tunnel is not None:
+            self._tunnel.replica_paused(paused=False)
+        elif self._receiver is not None:
+            self._receiver.replica_takes_more()
+
+    # What the parser tells: httptools is strict, but bounds no head and cannot know of a HEAD request
 
     def on_message_begin(self) -> None:
-        if self.complete:
-            self._extra = True
+        self._extra = self._complete
 
     def on_status(self, status: bytes) -> None:
         self._reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.head is None:
-            self._grow(len(name) + len(value))
+        if self._head is None:
             self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if self.complete:
-            return
-        if status < 200:  # noqa: PLR2004  interim answers end here
-            self._reason, self._fields, self._head_size = b"", [], 0
-            return
-        fields = tuple(self._fields)
-        framing = _framing(status, fields, head_only=self._head_only)
-        self.head = ResponseHead(
-            status=status,
-            reason=self._reason,
-            fields=fields,
-            framing=framing,
-            reusable=framing is not Framing.CLOSE
-            and self._parser.get_http_version() == "1.1"
-            and b"close" not in tokens(fields, b"connection"),
-        )
-        self.complete = framing is Framing.NONE
-
-    def on_body(self, body: bytes) -> None:
-        if self.complete:
+        if self._complete or self._receiver is None:
             self._extra = True
             return
-        self._chunks.append(body)
-        self.buffered += len(body)
+        status = self._parser.get_status_code()
+        if status < _FINAL:
+            self._interim(status, self._receiver)
+            return
+        http11 = self._parser.get_http_version() == "1.1"
+        head = read_head(status, self._reason, self._fields, http11=http11, head_only=self._head_only)
+        if sum(len(name) + len(value) for name, value in self._fields) > MAX_HEAD:
+            raise MalformedError(f"the head is larger than {MAX_HEAD} bytes")
+        self._head = head
+        self._complete = head.framing is Framing.NONE
+        self._receiver.answer_head(head)
+
+    def on_body(self, body: bytes) -> None:
+        if self._complete or self._receiver is None:
+            self._extra = True
+            return
+        self._receiver.answer_body(body)
 
     def on_message_complete(self) -> None:
-        # A close-delimited body ends with its connection only; an interim answer is not the answer.
-        if self.head is not None:
-            self.complete = True
+        # An interim answer is not the answer, and a body that ends with its connection has not ended yet.
+        if self._head is not None and self._head.framing is not Framing.CLOSE:
+            self._complete = True
 
-    def _grow(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > MAX_HEAD:
-            raise _MalformedError(f"the head is larger than {MAX_HEAD} bytes")
+    def _interim(self, status: int, receiver: Receiver) -> None:
+        if status == _SWITCHING:
+            self._switched = True
+            return
+        if status != _CONTINUE:
+            receiver.answer_interim(interim_head(status, self._reason, self._fields))
+        self._reason, self._fields, self._head_size = b"", [], 0
 
+    def _upgraded(self, receiver: Receiver, tail: bytes) -> None:
+        if self._switched:
+            receiver.answer_switched(self._fields, tail)
+        else:
+            self._fail(BadAnswerError("the answer switches protocols, and says not that it does"))
 
-def _framing(status: int, fields: tuple[Field, ...], *, head_only: bool) -> Framing:
-    if head_only or status in {204, 304}:
-        return Framing.NONE
-    codings = [coding.strip().lower() for coding in every(fields, b"transfer-encoding")]
-    if codings:
-        if codings != [b"chunked"]:
-            raise _MalformedError(f"transfer coding {codings!r}, where only chunked is known")
-        return Framing.CHUNKED
-    return Framing.LENGTH if every(fields, b"content-length") else Framing.CLOSE
+    def _fail(self, error: UpstreamError) -> None:
+        receiver, self._receiver = self._receiver, None
+        self.abort()
+        if receiver is not None:
+            receiver.answer_failed(error)

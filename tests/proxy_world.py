@@ -13,8 +13,8 @@ from typing import Any, Self
 import aiohttp
 from jsonschema import Draft202012Validator
 
-from proxy.exchange import Limits
-from proxy.server import ProxyServer, Settings
+from proxy.server import ProxyServer
+from proxy.settings import Limits, Settings
 
 PATIENCE = 10.0
 TOKEN = "secret"
@@ -228,8 +228,10 @@ class World:
             data_port=0,
             admin_port=0,
             host="127.0.0.1",
+            seed=1,
+            limits=self.limits,
         )
-        self._server = ProxyServer(settings, limits=self.limits)
+        self._server = ProxyServer(settings)
         await self._server.start()
         self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"})
 
@@ -319,6 +321,8 @@ class World:
         return await self.until(replica, lambda found: found["place"] == "removable")
 
     def ledger(self, run: str) -> list[dict[str, Any]]:
+        if self._server is not None:
+            self._server.gateway.ledger.sync()
         text = (self.folder / "runs" / run / "proxy.jsonl").read_text()
         return [json.loads(line) for line in text.splitlines()]
 

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from proxy.settings import Limits
 from tests.proxy_world import (
     OWNER,
     READINESS,
@@ -85,7 +86,10 @@ async def test_everything_but_health_needs_the_token(tmp_path: Path) -> None:
     async with world(tmp_path) as lab, aiohttp.ClientSession() as anyone:
         base = f"http://127.0.0.1:{lab.server.admin_port}"
         async with anyone.get(f"{base}/v1/health") as response:
-            assert (response.status, await response.json()) == (200, {"status": "ok"})
+            assert (response.status, await response.json()) == (
+                200,
+                {"status": "ok", "holding": False, "candidates": 0},
+            )
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer sécret"}):
             for method, path in (("GET", "/v1/state"), ("PUT", "/v1/run"), ("GET", "/v1/nothing")):
                 async with anyone.request(method, base + path, headers=headers) as response:
@@ -142,7 +146,7 @@ async def test_removing_what_is_gone_is_success_and_what_serves_needs_to_be_lost
 
 
 async def test_a_lost_replica_takes_its_requests_with_it_at_once(tmp_path: Path) -> None:
-    async with world(tmp_path) as lab:
+    async with world(tmp_path, limits=Limits(hold_seconds=0)) as lab:
         replica = await lab.holding("app-1.1")
         client = asyncio.create_task(send(lab.port, get()))
         await replica.arrived.acquire()
@@ -151,7 +155,7 @@ async def test_a_lost_replica_takes_its_requests_with_it_at_once(tmp_path: Path)
 
 
 async def test_every_line_of_the_ledger_is_as_agreed_and_every_begin_has_its_end(tmp_path: Path) -> None:
-    async with world(tmp_path) as lab:
+    async with world(tmp_path, limits=Limits(hold_seconds=0)) as lab:
         await lab.change("PUT", "/v1/run", run="r1")
         await send(lab.port, get("/none", "X-Lab-Request-Id: early"))
         replica = await lab.serve("app-1.1")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.pool import ConnectFailedError, Pool
+from proxy.settings import Limits
 from tests.proxy_world import Load, Received, World, connected, eventually, get, send, world
 
 
@@ -125,7 +126,7 @@ async def test_at_the_deadline_an_answer_that_has_begun_is_cut_visibly(tmp_path:
 
 
 async def test_a_drain_can_be_taken_back(tmp_path: Path) -> None:
-    async with world(tmp_path) as lab:
+    async with world(tmp_path, limits=Limits(hold_seconds=0)) as lab:
         replica = await lab.holding("app-1.1")
         client = asyncio.create_task(send(lab.port, get()))
         await replica.arrived.acquire()
@@ -183,7 +184,7 @@ async def test_a_connect_under_way_to_a_removed_replica_ends_there_and_never_rea
                 one.setblocking(False)
                 one.connect_ex(address)
             pool = Pool(f"127.0.0.1:{address[1]}", lambda: None)
-            connecting = asyncio.create_task(pool.connect())
+            connecting = asyncio.create_task(pool.connect(3.0))
             done, _ = await asyncio.wait({connecting}, timeout=0.2)
             assert not done, "the connect was to wait"
 

@@ -36,7 +36,7 @@ async def test_the_routes_the_fence_the_lease_and_the_run_outlive_a_restart(tmp_
         assert (await send(lab.port, get())).status == 200
         await lab.until(replica, lambda found: found["health"] == "up")
         await lab.admit(joining)
-        assert [line["e"] for line in lab.ledger("r1")] == ["header", "begin", "end"]
+        assert [line["e"] for line in lab.ledger("r1")] == ["header", "restarted", "begin", "end"]
 
 
 async def test_a_restored_replica_is_not_up_before_a_probe_has_passed(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ async def test_a_restored_replica_is_not_up_before_a_probe_has_passed(tmp_path: 
         await gone.kill()
         await lab.stop()
         await lab.start()
-        assert [each["health"] for each in (await lab.state())["replicas"]][1] == "ejected"
+        assert [each["health"] for each in (await lab.state())["replicas"]][1] == "unproven"
         await lab.until(lab.replicas[0], lambda found: found["health"] == "up")
         assert [(await send(lab.port, get())).status for _ in range(4)] == [200] * 4
         assert (await lab.seen(gone))["claimed"] == 0

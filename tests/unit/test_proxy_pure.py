@@ -1,11 +1,17 @@
 """The small decisions: what probes prove, who holds the lease, which fields go on."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxy.errors import LeaseHeldError, NoLeaseError, StaleFenceError
-from proxy.headers import Framing, Inbound, Refusal, read_request, request_head
+from proxy.errors import LeaseHeldError, NoLeaseError, RefusedStartError, StaleFenceError
+from proxy.event_stream import EventBoundary
+from proxy.fields import Framing
+from proxy.frames import FrameBoundary, close_frame
 from proxy.lease import Leases
 from proxy.readiness import Readiness, Standing, judge, pause_ms, verdict_on
+from proxy.requests import Inbound, Refusal, RequestReader, forwarding_lines, request_head
+from proxy.settings import Limits, from_environment
 from proxy.transitions import Health
 
 MS = 1_000_000
@@ -47,7 +53,7 @@ def test_proven_is_k_passes_unbroken_for_min_ready(probes: list[tuple[bool, int]
 
 
 def test_one_pass_brings_a_replica_up_and_only_failures_in_a_row_eject_it() -> None:
-    assert after().health is Health.EJECTED
+    assert after().health is Health.UNPROVEN
     up: list[tuple[bool, int]] = [(True, 0)]
     assert after(*up).health is Health.UP
     assert after(*up, (False, 1), (False, 2)).health is Health.UP
@@ -105,15 +111,11 @@ def test_what_was_given_back_can_be_taken_but_not_renewed() -> None:
 
 
 def parsed(*fields: tuple[bytes, bytes], method: bytes = b"GET", http10: bool = False) -> Inbound | Refusal:
-    return read_request(
-        method=method,
-        target=b"/",
-        fields=(*fields, (b"Host", b"a.test")),
-        request_id=b"id",
-        keep_alive=True,
-        http10=http10,
-        remote=b"10.0.0.9",
+    reader = RequestReader(
+        header_bytes=32768, header_count=100, body_bytes=0, pseudonym=b"rolling-lab", new_id=lambda: b"id"
     )
+    _, found = reader.read(method, b"/", (*fields, (b"Host", b"a.test")), keep_alive=True, http10=http10, upgrade=False)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,86 @@ def test_an_upgrade_other_than_websocket_is_left_out_rather_than_refused() -> No
         (b"Connection", b"Upgrade, HTTP2-Settings"), (b"Upgrade", b"h2c"), (b"HTTP2-Settings", b"AAMAAABk")
     )
     assert isinstance(inbound, Inbound)
-    head = request_head(inbound, attempt=1, address="10.0.0.1:80").lower()
+    head = request_head(inbound, attempt=1, address=b"10.0.0.1:80", forwarding=b"").lower()
     assert b"h2c" not in head
     assert b"http2-settings" not in head
     assert head.startswith(b"get / http/1.1\r\nhost: a.test\r\n")
+
+
+def test_what_is_forwarded_is_quoted_where_it_must_be() -> None:
+    lines = forwarding_lines(b"2001:db8::1", b"a.test:8080", (), via=b"me").decode()
+    assert 'Forwarded: for="[2001:db8::1]";host="a.test:8080";proto=http\r\n' in lines
+    assert "Via: 1.1 me\r\n" in lines
+
+
+def test_what_a_trusted_peer_said_is_kept_and_added_to() -> None:
+    said = ((b"x-forwarded-for", b"9.9.9.9"), (b"x-forwarded-proto", b"https"), (b"forwarded", b"for=9.9.9.9"))
+    lines = forwarding_lines(b"10.0.0.1", b"a.test", said, via=b"me").decode()
+    assert "X-Forwarded-For: 9.9.9.9, 10.0.0.1\r\n" in lines
+    assert "X-Forwarded-Proto: https\r\n" in lines
+    assert "Forwarded: for=9.9.9.9, for=10.0.0.1;host=a.test;proto=http\r\n" in lines
+
+
+def _events(ending: str) -> bytes:
+    return "".join(f"id: {n}{ending}data: x{ending}{ending}" for n in range(3)).encode()
+
+
+@given(st.sampled_from(["\n", "\r\n", "\r"]), st.integers(0, 60), st.integers(1, 7))
+def test_an_event_ends_at_its_blank_line_however_it_is_cut_up(ending: str, at: int, step: int) -> None:
+    stream = _events(ending)
+    at = min(at, len(stream))
+    boundary = EventBoundary()
+    for start in range(0, at, step):
+        boundary.feed(stream[start : min(start + step, at)])
+    ends = {0} | {stream.index(f"id: {n}".encode()) for n in (1, 2)} | {len(stream)}
+    if at in ends:
+        assert boundary.reached
+    elif at > 0 and not stream[:at].endswith(ending.encode() * 2 if ending != "\r\n" else b"\r\n\r"):
+        assert not boundary.reached
+        end = boundary.first_in(stream[at:])
+        assert end is not None
+        assert at + end in {min(each for each in ends if each > at), min(each for each in ends if each > at) - 1}
+
+
+@given(st.lists(st.tuples(st.integers(0, 70_000), st.booleans()), min_size=1, max_size=4), st.integers(1, 9000))
+def test_a_frame_ends_where_its_length_says_however_it_is_cut_up(frames: list[tuple[int, bool]], step: int) -> None:
+    stream, ends = b"", {0}
+    for length, masked in frames:
+        stream += _frame(length, masked=masked)
+        ends.add(len(stream))
+    boundary, at = FrameBoundary(), 0
+    while at < len(stream):
+        boundary.feed(stream[at : at + step])
+        at = min(at + step, len(stream))
+        assert boundary.reached == (at in ends)
+    cutter = FrameBoundary()
+    cutter.feed(stream[:1])
+    assert cutter.first_in(stream[1:]) == sorted(ends)[1] - 1
+
+
+def _frame(length: int, *, masked: bool) -> bytes:
+    mask = 0x80 if masked else 0
+    if length < 126:
+        head = bytes([0x82, mask | length])
+    elif length < 65536:
+        head = bytes([0x82, mask | 126]) + length.to_bytes(2, "big")
+    else:
+        head = bytes([0x82, mask | 127]) + length.to_bytes(8, "big")
+    return head + (b"mask" if masked else b"") + b"\xff" * length
+
+
+def test_a_close_frame_says_its_code_masked_or_not() -> None:
+    assert close_frame(1001) == b"\x88\x02\x03\xe9"
+    masked = close_frame(1001, b"abcd")
+    assert masked[:6] == b"\x88\x82abcd"
+    assert bytes([masked[6] ^ ord("a"), masked[7] ^ ord("b")]) == b"\x03\xe9"
+
+
+def test_every_limit_can_be_set_by_the_environment_and_a_wrong_one_is_named() -> None:
+    settings = from_environment(
+        {"LAB_ADMIN_TOKEN": "t", "LAB_HOLD_SECONDS": "2.5", "LAB_ATTEMPTS": "2", "LAB_TRUSTED_PEERS": "10.0.0.0/8"}
+    )
+    assert settings.limits == Limits(hold_seconds=2.5, attempts=2, trusted_peers=("10.0.0.0/8",))
+    for name, value in (("LAB_ATTEMPTS", "many"), ("LAB_IDLE_SECONDS", "-1"), ("LAB_TRUSTED_PEERS", "10.0.0.0/99")):
+        with pytest.raises(RefusedStartError, match=name):
+            from_environment({"LAB_ADMIN_TOKEN": "t", name: value})

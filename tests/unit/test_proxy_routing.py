@@ -1,6 +1,8 @@
 """P1 on the table itself: whatever the order of events, nothing is claimed on what was retired."""
 
+from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import settings
@@ -9,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from proxy.errors import IllegalPlaceError, NotFoundError, NotProvenError, ProxyError
 from proxy.readiness import Probe, Readiness
-from proxy.routing import Claim, Route, RoutingTable
+from proxy.routing import Claim, Deadlines, Kind, Route, RoutingTable
 from proxy.transitions import HEALTH, PLACES, Change, Finding, Health, Place
 
 READINESS = Readiness(
@@ -35,9 +37,13 @@ def a_probe(*, ok: bool, t: int = 0) -> Probe:
     return Probe(t=t, ok=ok, status=200 if ok else 503, body="", elapsed_ms=1.0, error="" if ok else "status 503")
 
 
-def a_table(*names: str) -> RoutingTable:
+def until(ns: int) -> Deadlines:
+    return Deadlines(short=ns, stream=ns, websocket=ns)
+
+
+def a_table(*names: str, seed: int = 1) -> RoutingTable:
     """Return a table in which all these are ready and up."""
-    table = RoutingTable()
+    table = RoutingTable(random=Random(seed).random)
     for name in names:
         table.join(a_route(name))
         table.observe(name, a_probe(ok=True))
@@ -46,31 +52,112 @@ def a_table(*names: str) -> RoutingTable:
     return table
 
 
-def claimed(table: RoutingTable, *exclude: str) -> Claim:
-    claim = table.claim(exclude)
+def health(table: RoutingTable, name: str) -> str:
+    return table.entries[name].standing.health.value
+
+
+def claimed(table: RoutingTable, *exclude: str, now_ns: int = 0) -> Claim:
+    claim = table.claim(exclude, now_ns=now_ns)
     assert claim is not None
     return claim
 
 
-def test_the_least_busy_is_picked_and_equals_take_turns() -> None:
+def test_of_two_the_less_busy_is_picked() -> None:
+    table = a_table("a", "b")
+    busy = claimed(table)
+    assert {claimed(table).replica for _ in range(1)} == {"a", "b"} - {busy.replica}
+
+
+def test_requests_are_spread_over_all_and_the_seed_decides_how() -> None:
+    def picked(seed: int) -> list[str]:
+        table = a_table("a", "b", "c", seed=seed)
+        claims = [claimed(table) for _ in range(300)]
+        return [claim.replica for claim in claims]
+
+    assert picked(1) == picked(1) != picked(2)
+    counts = [picked(1).count(name) for name in ("a", "b", "c")]
+    assert max(counts) - min(counts) <= 6, "least of two stays within a few of even"
+
+
+def test_a_replica_in_slow_start_is_given_little_and_then_its_share() -> None:
+    table = a_table("a", "b")
+    table.join(replace(a_route("c"), slow_start_ms=1000))
+    for _ in range(2):
+        table.observe("c", a_probe(ok=True))
+    table.admit("c", now_ns=0)
+
+    def share(now_ms: int) -> int:
+        count = 0
+        for _ in range(400):
+            claim = claimed(table, now_ns=now_ms * 1_000_000)
+            count += claim.replica == "c"
+            table.release(claim)
+        return count
+
+    assert 0 < share(0) < 60
+    assert 30 < share(500) < 130
+    assert share(1000) > 90
+
+
+def test_most_ejected_by_their_probes_are_used_all_the_same() -> None:
     table = a_table("a", "b", "c")
-    first = [claimed(table) for _ in range(3)]
-    assert [claim.replica for claim in first] == ["a", "b", "c"]
-    table.release(first[1])
-    assert claimed(table).replica == "b"
+    for name in ("a", "b"):
+        for _ in range(2):
+            table.observe(name, a_probe(ok=False))
+    assert {claimed(table).replica for _ in range(30)} == {"a", "b", "c"}
+
+
+def test_connection_errors_in_a_row_take_a_replica_out_for_longer_each_time() -> None:
+    table = a_table("a", "b")
+    entry = table.entries["a"]
+    for _ in range(2):
+        table.errored(entry, now_ns=0)
+    table.answered(entry)
     for _ in range(3):
-        table.release(claim := claimed(table, "b"))
-        assert claim.replica in {"a", "c"}
+        assert health(table, "a") == "up"
+        table.errored(entry, now_ns=0)
+    assert {claimed(table).replica for _ in range(9)} == {"b"}
+    table.observe("a", a_probe(ok=True, t=1_999_999_999))
+    assert health(table, "a") == "ejected", "a pass does not shorten its time"
+    table.observe("a", a_probe(ok=True, t=2_000_000_000))
+    assert health(table, "a") == "up"
+    for _ in range(3):
+        table.errored(entry, now_ns=5_000_000_000)
+    table.observe("a", a_probe(ok=True, t=8_999_999_999))
+    assert health(table, "a") == "ejected"
+    table.observe("a", a_probe(ok=True, t=9_000_000_000))
+    assert health(table, "a") == "up"
 
 
-def test_equals_take_turns_when_each_request_ends_before_the_next() -> None:
+def test_the_panic_is_not_for_those_that_cannot_be_connected_to() -> None:
     table = a_table("a", "b", "c")
-    picked = []
-    for _ in range(6):
-        claim = claimed(table)
-        picked.append(claim.replica)
-        table.release(claim)
-    assert picked == ["a", "b", "c"] * 2
+    for name in ("a", "b"):
+        for _ in range(3):
+            table.errored(table.entries[name], now_ns=0)
+    assert {claimed(table).replica for _ in range(30)} == {"c"}
+    for _ in range(3):
+        table.errored(table.entries["c"], now_ns=0)
+    assert table.claim() is None
+
+
+def test_a_restored_replica_gets_nothing_before_a_probe_of_it_has_ended() -> None:
+    restored = replace(a_route("a"), place=Place.READY)
+    table = RoutingTable([restored], random=Random(1).random)
+    assert (table.claim(), table.entries["a"].standing.health) == (None, Health.UNPROVEN)
+    table.observe("a", a_probe(ok=True))
+    assert claimed(table).replica == "a"
+
+
+def test_streams_and_websockets_are_counted_among_what_is_in_flight() -> None:
+    table = a_table("a")
+    claims = [claimed(table) for _ in range(3)]
+    table.becomes(claims[0], Kind.STREAM)
+    table.becomes(claims[1], Kind.WEBSOCKET)
+    entry = table.entries["a"]
+    assert (entry.in_flight, entry.streams, entry.websockets) == (3, 1, 1)
+    table.release(claims[0], cut=True)
+    table.release(claims[1], aborted=True)
+    assert (entry.in_flight, entry.streams, entry.websockets, entry.cut, entry.aborted) == (1, 0, 0, 1, 1)
 
 
 def test_an_ejected_replica_is_passed_over_unless_all_are() -> None:
@@ -87,20 +174,20 @@ def test_an_ejected_replica_is_passed_over_unless_all_are() -> None:
 def test_an_epoch_tells_before_or_after_a_change() -> None:
     table = a_table("a", "b")
     before = claimed(table)
-    table.retire("a", now_ns=1, deadline_ns=2)
+    table.retire("a", now_ns=1, deadlines=until(2))
     after = claimed(table)
     assert before.epoch < table.epoch == after.epoch
 
 
 def test_retiring_again_moves_the_deadline_only_forward_in_time() -> None:
     table = a_table("a")
-    table.retire("a", now_ns=5, deadline_ns=50)
+    table.retire("a", now_ns=5, deadlines=until(50))
     epoch = table.epoch
-    table.retire("a", now_ns=6, deadline_ns=60)
-    assert (table.epoch, table.entries["a"].route.deadline_ns) == (epoch, 50)
-    table.retire("a", now_ns=7, deadline_ns=40)
+    table.retire("a", now_ns=6, deadlines=until(60))
+    assert (table.epoch, table.entries["a"].route.deadlines) == (epoch, until(50))
+    table.retire("a", now_ns=7, deadlines=until(40))
     route = table.entries["a"].route
-    assert (table.epoch, route.deadline_ns, route.retired_ns) == (epoch + 1, 40, 5)
+    assert (table.epoch, route.deadlines, route.retired_ns) == (epoch + 1, until(40), 5)
 
 
 def test_a_claim_given_back_twice_is_an_error() -> None:
@@ -124,7 +211,7 @@ def test_a_claim_outlives_the_removal_of_its_replica_and_does_not_count_for_its_
 def test_nothing_is_removable_with_a_request_in_flight() -> None:
     table = a_table("a")
     claim = claimed(table)
-    table.retire("a", now_ns=1, deadline_ns=2)
+    table.retire("a", now_ns=1, deadlines=until(2))
     with pytest.raises(IllegalPlaceError, match="1 requests"):
         table.emptied("a")
     table.release(claim)
@@ -133,7 +220,7 @@ def test_nothing_is_removable_with_a_request_in_flight() -> None:
 
 
 def test_only_a_proven_replica_is_admitted_and_only_a_healthy_one_restored() -> None:
-    table = RoutingTable()
+    table = RoutingTable(random=Random(1).random)
     table.join(a_route("a"))
     with pytest.raises(NotProvenError, match="no probe"):
         table.admit("a")
@@ -142,18 +229,18 @@ def test_only_a_proven_replica_is_admitted_and_only_a_healthy_one_restored() -> 
         table.admit("a")
     table.observe("a", a_probe(ok=True))
     table.admit("a")
-    table.retire("a", now_ns=1, deadline_ns=9)
+    table.retire("a", now_ns=1, deadlines=until(9))
     table.observe("a", a_probe(ok=False))
     with pytest.raises(NotProvenError, match="status 503"):
         table.restore("a")
     table.observe("a", a_probe(ok=True))
     table.observe("a", a_probe(ok=True))
     table.restore("a")
-    assert table.entries["a"].route.deadline_ns is None
+    assert table.entries["a"].route.deadlines is None
 
 
 def test_joining_the_same_again_is_no_change_and_another_under_its_name_is_refused() -> None:
-    table = RoutingTable()
+    table = RoutingTable(random=Random(1).random)
     table.join(a_route("a", now_ns=1))
     epoch = table.epoch
     table.join(a_route("a", now_ns=2))
@@ -168,13 +255,13 @@ def test_joining_the_same_again_is_no_change_and_another_under_its_name_is_refus
 def test_what_is_rolled_back_was_never_so() -> None:
     table = a_table("a", "b")
     before = table.checkpoint()
-    table.retire("a", now_ns=1, deadline_ns=2)
+    table.retire("a", now_ns=1, deadlines=until(2))
     table.remove("b", lost=True)
     table.join(a_route("c"))
     table.roll_back(before)
     assert {name: entry.route.place for name, entry in table.entries.items()} == {"a": Place.READY, "b": Place.READY}
     assert (table.epoch, table.seq) == (before.epoch, before.seq)
-    assert table.entries["a"].route.deadline_ns is None
+    assert table.entries["a"].route.deadlines is None
 
 
 def test_an_unknown_replica_is_named() -> None:
@@ -196,7 +283,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = RoutingTable()
+        self.table = RoutingTable(random=Random(1).random)
         self.open: list[Claim] = []
         self.retired: set[str] = set()
         self.epochs = [0]
@@ -231,7 +318,12 @@ class AnyOrder(RuleBasedStateMachine):
     def claim(self) -> None:
         claim = self.table.claim()
         ready = [name for name, place in self._routes().items() if place is Place.READY]
-        assert (claim is None) == (not ready)
+        unproven = {Health.UNPROVEN}
+        healths = [self.table.entries[name].standing.health for name in ready]
+        if claim is None:
+            assert Health.UP not in healths
+        else:
+            assert claim.entry.standing.health not in unproven
         if claim is not None:
             assert claim.replica not in self.retired
             assert claim.entry.route.place is Place.READY
@@ -258,7 +350,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert entry.in_flight == 0
             if entry.route.place is Place.DRAINING and entry.in_flight == 0:
                 self.table.emptied(name)
-                assert entry.route.place is Place.REMOVABLE
+                assert self._routes()[name] is Place.REMOVABLE
 
     def _routes(self) -> dict[str, Place]:
         return {name: entry.route.place for name, entry in self.table.entries.items()}
@@ -270,7 +362,7 @@ class AnyOrder(RuleBasedStateMachine):
             case Change.ADMIT:
                 self.table.admit(name)
             case Change.RETIRE:
-                self.table.retire(name, now_ns=self.now, deadline_ns=self.now + 10)
+                self.table.retire(name, now_ns=self.now, deadlines=until(self.now + 10))
             case Change.RESTORE:
                 self.table.restore(name)
             case Change.EMPTY:

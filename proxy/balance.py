@@ -1,0 +1,58 @@
+"""PURE. Which replica is given the next request.
+
+Least outstanding of two random choices (Mitzenmacher 2001): nearly as even as the least of all, and, unlike it, no
+stampede to the one that has just come back.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from proxy.transitions import Health
+
+# Of its share: what a replica is given in the first moment of its slow start.
+_FIRST_SHARE = 0.1
+
+
+class Candidate(Protocol):
+    @property
+    def in_flight(self) -> int: ...
+
+
+Chosen = TypeVar("Chosen", bound=Candidate)
+
+
+def least_of_two(candidates: Sequence[Chosen], random: Callable[[], float]) -> Chosen:
+    count = len(candidates)
+    if count == 1:
+        return candidates[0]
+    one = int(random() * count)
+    two = int(random() * (count - 1))
+    if two >= one:
+        two += 1
+    first, second = candidates[one], candidates[two]
+    return second if second.in_flight < first.in_flight else first
+
+
+def share(admitted_ns: int, slow_start_ms: int, now_ns: int) -> float:
+    """Return how much of a full share a replica gets: all of it once its slow start is over."""
+    length = slow_start_ms * 1_000_000
+    age = now_ns - admitted_ns
+    if age >= length:
+        return 1.0
+    return _FIRST_SHARE + (1 - _FIRST_SHARE) * max(0, age) / length
+
+
+def eligible(standings: Sequence[tuple[Health, str | None]], *, must_serve: bool) -> list[int]:
+    """Return the places in the list of those that may be asked, of the health of all that are in rotation.
+
+    When more than half are out by their probes, the probes say more about what they all depend on than about any of
+    them: then all that can be connected to are asked (panic). `must_serve`: rather a replica that refused connections
+    than none, for a proxy that may not let requests wait.
+    """
+    up = [number for number, (health, _) in enumerate(standings) if health is Health.UP]
+    by_probe = [number for number, (_, why) in enumerate(standings) if why == "probe"]
+    if 2 * len(by_probe) > len(standings):
+        return sorted(up + by_probe)
+    if not up and must_serve:
+        return list(range(len(standings)))
+    return up

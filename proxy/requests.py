@@ -1,0 +1,268 @@
+"""PURE. A client's request: checked as an intermediary must (RFC 9110 §7.6, RFC 9112 §3, §6), and as it is sent on.
+
+It is read in one pass over its fields, for every request goes through here.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.fields import HOP_BY_HOP, NOT_NOMINABLE, REQUEST_ID, Field, Framing, as_named, tokens_of
+
+SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(:[0-9]{0,5})?")
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+# Said by the proxy alone, or understood by it. What a client says about whom it speaks for is believed of some.
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
+_UNDERSTOOD = frozenset({b"host", b"expect", b"content-length", b"max-forwards"})
+# These go on where they stand.
+_NOTED = frozenset({b"via", b"idempotency-key", b"x-idempotency-key"})
+_DROPPED = frozenset({b"x-real-ip", b"x-lab-attempt", b"x-lab-proxy"})
+_SPECIAL = HOP_BY_HOP | _FORWARDED | _UNDERSTOOD | _NOTED | _DROPPED | {b"x-lab-request-id"}
+_Special = dict[bytes, bytes | list[bytes]]
+_USUAL_CONNECTION = frozenset({b"keep-alive", b"close"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Inbound:
+    """A request as it goes on. Not frozen, for that alone would double the cost of making one; nobody changes it."""
+
+    method: bytes
+    target: bytes
+    host: bytes
+    onward: bytes
+    framing: Framing
+    length: int
+    request_id: bytes
+    expects_continue: bool
+    upgrades: bool
+    may_repeat: bool
+    keep_alive: bool
+    http10: bool
+    max_forwards: int | None
+    forwarded: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    status: int
+    message: str
+    reason: str = "bad-request"
+
+
+class RequestReader:
+    """Reads requests for one proxy: its limits and its name are the same for all."""
+
+    def __init__(
+        self, *, header_bytes: int, header_count: int, body_bytes: int, pseudonym: bytes, new_id: Callable[[], bytes]
+    ) -> None:
+        self._header_bytes = header_bytes
+        self._header_count = header_count
+        self._body_bytes = body_bytes
+        self._pseudonym = pseudonym
+        self._new_id = new_id
+
+    def read(
+        self,
+        method: bytes,
+        target: bytes,
+        fields: tuple[Field, ...],
+        *,
+        keep_alive: bool,
+        http10: bool,
+        upgrade: bool,
+    ) -> tuple[bytes, Inbound | Refusal]:
+        """Return the request's id, and the request or why it is refused."""
+        onward, special = _sorted_out(fields)
+        request_id = self._id(special.get(b"x-lab-request-id"))
+        known = _Known(special)
+        refusal = self._size(fields, onward, known) or known.refusal(method, http10=http10) or self._policy(known)
+        if refusal is not None:
+            return request_id, refusal
+        host, target, refusal = _host_and_target(method, target, special.get(b"host"), http10=http10)
+        if refusal is not None:
+            return request_id, refusal
+        if known.nominated:
+            onward = _without(fields, known.nominated)
+        if b"max-forwards" in special and method != b"OPTIONS":
+            onward += b"".join(b"Max-Forwards: %b\r\n" % value for value in known.all(b"max-forwards"))
+        return request_id, Inbound(
+            method=method,
+            target=target,
+            host=host,
+            onward=onward,
+            framing=known.framing,
+            length=known.length,
+            request_id=request_id,
+            expects_continue=not http10 and b"expect" in special,
+            upgrades=upgrade and known.upgrades and method == b"GET" and not http10,
+            may_repeat=method in SAFE or b"idempotency-key" in special or b"x-idempotency-key" in special,
+            keep_alive=keep_alive,
+            http10=http10,
+            max_forwards=known.max_forwards if method == b"OPTIONS" else None,
+            forwarded=tuple((key, value) for key in special if key in _FORWARDED for value in known.all(key)),
+        )
+
+    def _id(self, given: bytes | list[bytes] | None) -> bytes:
+        return given if isinstance(given, bytes) and _ID.fullmatch(given) else self._new_id()
+
+    def _size(self, fields: tuple[Field, ...], onward: bytes, known: "_Known") -> Refusal | None:
+        if len(fields) > self._header_count:
+            return Refusal(status=431, message=f"more than {self._header_count} header fields")
+        if len(onward) + known.size > self._header_bytes:
+            return Refusal(status=431, message=f"the header is larger than {self._header_bytes} bytes")
+        return None
+
+    def _policy(self, known: "_Known") -> Refusal | None:
+        if self._body_bytes and known.length > self._body_bytes:
+            message = f"the body is larger than {self._body_bytes} bytes"
+            return Refusal(status=413, reason="body-too-large", message=message)
+        for value in known.all(b"via"):
+            if any(self._pseudonym in hop.split() for hop in value.split(b",")):
+                return Refusal(status=508, reason="loop", message="this request has been through this proxy already")
+        return None
+
+
+def request_head(inbound: Inbound, *, attempt: int, address: bytes, forwarding: bytes) -> bytes:
+    """Return the head as a replica gets it; `forwarding` is what `forwarding_lines` made for this client and host."""
+    parts = [inbound.method, b" ", inbound.target, b" HTTP/1.1\r\nHost: ", inbound.host or address, b"\r\n"]
+    parts += (inbound.onward, forwarding, REQUEST_ID, b": ", inbound.request_id, b"\r\nX-Lab-Attempt: %d\r\n" % attempt)
+    if inbound.framing is Framing.LENGTH:
+        parts.append(b"Content-Length: %d\r\n" % inbound.length)
+    elif inbound.framing is Framing.CHUNKED:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    if inbound.upgrades:
+        parts.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+    if inbound.max_forwards is not None:
+        parts.append(b"Max-Forwards: %d\r\n" % (inbound.max_forwards - 1))
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def forwarding_lines(remote: bytes, host: bytes, given: tuple[Field, ...], *, via: bytes) -> bytes:
+    """Return Via, X-Forwarded-* and Forwarded (RFC 7239). `given` is what the peer said, if it is believed."""
+    said: dict[bytes, list[bytes]] = {}
+    for name, value in given:
+        said.setdefault(name, []).append(value)
+    node = b'"[%b]"' % remote if b":" in remote else remote
+    element = b"for=" + node
+    if host:
+        element += b";host=" + (b'"%b"' % host if re.search(rb"[^A-Za-z0-9._-]", host) else host)
+    element += b";proto=http"
+    lines = [
+        b"Via: 1.1 " + via,
+        b"X-Forwarded-For: " + b", ".join([*said.get(b"x-forwarded-for", []), remote]),
+        b"X-Forwarded-Proto: " + said.get(b"x-forwarded-proto", [b"http"])[0],
+        b"Forwarded: " + b", ".join([*said.get(b"forwarded", []), element]),
+    ]
+    if b"x-forwarded-host" in said or host:
+        lines.append(b"X-Forwarded-Host: " + said.get(b"x-forwarded-host", [host])[0])
+    return b"\r\n".join(lines) + b"\r\n"
+
+
+class _Known:
+    """What the fields that the proxy understands say together."""
+
+    def __init__(self, special: _Special) -> None:
+        self._special = special
+        connection = special.get(b"connection")
+        self.nominated: set[bytes] = set()
+        if connection is not None and connection not in (b"keep-alive", b"close"):
+            named = set().union(*(tokens_of(value) for value in self.all(b"connection")))
+            self.upgrades = b"upgrade" in named and b"websocket" in tokens_of(b",".join(self.all(b"upgrade")))
+            self.nominated = named - _USUAL_CONNECTION - HOP_BY_HOP - NOT_NOMINABLE - {b""}
+        else:
+            self.upgrades = False
+        if b"transfer-encoding" in special:
+            self.framing, self.length = Framing.CHUNKED, 0
+        elif b"content-length" in special:
+            self.framing, self.length = Framing.LENGTH, _digits(special[b"content-length"])
+        else:
+            self.framing, self.length = Framing.NONE, 0
+
+    @property
+    def size(self) -> int:
+        return sum(len(value) if isinstance(value, bytes) else sum(map(len, value)) for value in self._special.values())
+
+    def all(self, key: bytes) -> list[bytes]:
+        found = self._special.get(key, [])
+        return found if isinstance(found, list) else [found]
+
+    @property
+    def max_forwards(self) -> int | None:
+        values = self.all(b"max-forwards")
+        return int(values[0]) if len(values) == 1 and values[0].isdigit() else None
+
+    def refusal(self, method: bytes, *, http10: bool) -> Refusal | None:
+        special = self._special
+        if method == b"CONNECT":
+            return Refusal(status=501, message="this proxy opens no tunnels")
+        if method == b"TRACE":
+            return Refusal(status=405, message="TRACE is not answered")
+        if b"expect" in special and set(map(bytes.lower, self.all(b"expect"))) != {b"100-continue"}:
+            return Refusal(status=417, message="the only expectation known is 100-continue")
+        if self.length < 0:
+            return Refusal(status=400, message="Content-Length is not one number")
+        if b"transfer-encoding" not in special:
+            return None
+        codings = [coding.strip().lower() for coding in self.all(b"transfer-encoding")]
+        if http10 or not codings[0] or b"content-length" in special:
+            return Refusal(status=400, message="Transfer-Encoding has no place or no value here")
+        if codings != [b"chunked"]:
+            return Refusal(status=501, message="the only transfer coding known is chunked")
+        return None
+
+
+def _sorted_out(fields: tuple[Field, ...]) -> tuple[bytes, "_Special"]:
+    """Return the fields that go on as they are, and by name those that are the proxy's to understand."""
+    lines: list[bytes] = []
+    special: _Special = {}
+    for name, value in fields:
+        key = name.lower()
+        if key not in _SPECIAL and (b"_" not in key or as_named(key) not in _SPECIAL):
+            lines += (name, b": ", value, b"\r\n")
+            continue
+        if key in _NOTED:
+            lines += (name, b": ", value, b"\r\n")
+        found = special.get(key)
+        if found is not None:
+            special[key] = [*found, value] if isinstance(found, list) else [found, value]
+        elif b"_" not in key:
+            special[key] = value
+    return b"".join(lines), special
+
+
+def _host_and_target(
+    method: bytes, target: bytes, hosts: bytes | list[bytes] | None, *, http10: bool
+) -> tuple[bytes, bytes, Refusal | None]:
+    if isinstance(hosts, list) or (hosts is None and not http10):
+        found = len(hosts) if hosts else 0
+        return b"", target, Refusal(status=400, message=f"a request has one Host field, this has {found}")
+    host = hosts or b""
+    if not target.startswith(b"/"):
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute:
+            host, target = absolute[1], _origin_form(method, absolute[2])
+        elif not (target == b"*" and method == b"OPTIONS"):
+            return host, target, Refusal(status=400, message="the target is neither a path nor an absolute address")
+    if not _HOST.fullmatch(host) and not (http10 and not host):
+        return host, target, Refusal(status=400, message="the Host field is not a host with an optional port")
+    return host, target, None
+
+
+def _origin_form(method: bytes, rest: bytes) -> bytes:
+    if not rest:
+        return b"*" if method == b"OPTIONS" else b"/"
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def _without(fields: tuple[Field, ...], nominated: set[bytes]) -> bytes:
+    gone = (_SPECIAL - _NOTED) | {as_named(key) for key in nominated}
+    return b"".join(b"%b: %b\r\n" % field for field in fields if as_named(field[0].lower()) not in gone)
+
+
+def _digits(value: bytes | list[bytes]) -> int:
+    return int(value) if isinstance(value, bytes) and value.isdigit() else -1
