@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lab.proof.join import Joined
-from lab.proof.records import AttemptResult, ClientOutcome, SqlError
+from lab.proof.records import Attempt, AttemptResult, ClientOutcome, SqlError
 from lab.proof.result import Class, MadeBy
 
 FAILURES: Mapping[ClientOutcome, Class] = {
@@ -26,17 +26,21 @@ def classify(joined: Joined, parcels: frozenset[int] | None) -> Class:
     """The user's side decides; the other ledgers can only take an "ok" away."""
     if joined.end is None:
         return Class.OPEN
-    if joined.end.outcome is not ClientOutcome.OK:
+    if joined.end.outcome in FAILURES:
         return FAILURES[joined.end.outcome]
     if joined.offer.is_write:
         lost_or_twice = _write(joined, joined.end.ack, parcels)
         if lost_or_twice is not None:
             return lost_or_twice
-    if joined.attempts is None:
-        return Class.GOOD
+    cut = joined.end.outcome is ClientOutcome.CUT
     if not joined.attempts:
-        return Class.BYPASSED
-    return Class.MASKED if _masked(joined) else Class.GOOD
+        whole = Class.CUT if cut else Class.GOOD
+        return whole if joined.attempts is None or _only_unwritten(joined) else Class.BYPASSED
+    if cut or joined.attempts[-1].result is AttemptResult.CUT:
+        return _cut(joined.attempts[-1])
+    if _masked(joined):
+        return Class.MASKED
+    return Class.GOOD if _all_written(joined) else Class.BYPASSED
 
 
 def is_drop(cls: Class, *, is_write: bool, strict: bool) -> bool:
@@ -90,9 +94,25 @@ def _write(joined: Joined, ack: int | None, parcels: frozenset[int] | None) -> C
     return Class.DUPLICATE if len(joined.executions) > 1 else None
 
 
+def _cut(last: Attempt) -> Class:
+    """Only what the proxy ended at a drain deadline is cut; None: its ledger does not tell, and the client does."""
+    return Class.CUT if last.result in {AttemptResult.CUT, None} else Class.TRUNCATED
+
+
 def _masked(joined: Joined) -> bool:
     """More than one attempt reached a replica, or was answered: the client's own library may retry too."""
     if joined.rejects or len(joined.visits) > 1:
         return True
-    attempts = joined.attempts or ()
-    return any(attempt.may_have_sent for attempt in attempts[:-1])
+    earlier = (joined.attempts or ())[:-1]
+    return any(attempt.may_have_sent for attempt in earlier if attempt.result is not None or not joined.lossy)
+
+
+def _only_unwritten(joined: Joined) -> bool:
+    """A restart took its lines, and a first attempt is all that can have stood in them."""
+    return joined.unwritten is not None and [visit.attempt for visit in joined.visits] == [1]
+
+
+def _all_written(joined: Joined) -> bool:
+    """A visit by an attempt of which there is no line: what became of the attempt before it is not known either."""
+    written = {attempt.number for attempt in joined.attempts or ()}
+    return all(visit.attempt in written for visit in joined.visits)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lab.proof.classes import made_by
 from lab.proof.join import Joined
-from lab.proof.records import AppLog, AttemptResult, ClientEnd, RunFacts, Visit
+from lab.proof.reasons import story
+from lab.proof.records import AppLog, AttemptResult, ClientEnd, Restart, RunFacts, Visit
 from lab.proof.result import AppSaw, Class, Drop, Loss
 from lab.proof.steps import step_at
 
@@ -33,7 +34,9 @@ def fleet_of(facts: RunFacts, apps: tuple[AppLog, ...]) -> Fleet:
     )
 
 
-def drop_of(joined: Joined, end: ClientEnd, cls: Class, facts: RunFacts, fleet: Fleet) -> Drop:
+def drop_of(
+    joined: Joined, end: ClientEnd, cls: Class, facts: RunFacts, fleet: Fleet, *, restart: Restart | None
+) -> Drop:
     replica = replica_of(joined)
     return Drop(
         id=joined.id,
@@ -45,11 +48,12 @@ def drop_of(joined: Joined, end: ClientEnd, cls: Class, facts: RunFacts, fleet: 
         replica=replica,
         version=version_of(joined, fleet),
         step=step_at(facts, end.t, replica),
-        detail="; ".join(_details(joined, end, cls)),
+        detail="; ".join([*_details(joined, end, cls), *_away(restart, facts)]),
         app_saw=app_saw(joined, fleet),
         made_by=made_by(joined, cls),
         status=end.status,
         executions=None if joined.executions is None else len(joined.executions),
+        reason=end.reason,
     )
 
 
@@ -111,12 +115,17 @@ def _details(joined: Joined, end: ClientEnd, cls: Class) -> Iterator[str]:
     elif cls is Class.MASKED:
         yield f"sent again before it was answered: {len(joined.attempts or ())} attempts"
     else:
-        told = end.error or end.detail or end.reason
+        told = end.error or story(end.reason) or end.detail or end.reason
         if told:
             yield told
     for attempt in joined.attempts or ():
         if attempt.result not in {AttemptResult.OK, None}:
             yield f"proxy: {attempt.result} ({attempt.replica})"
+
+
+def _away(restart: Restart | None, facts: RunFacts) -> Iterator[str]:
+    if restart is not None:
+        yield f"the proxy restarted, and was back at {(restart.t - facts.started_ns) / 1e9:.1f}s"
 
 
 def _lost(joined: Joined, end: ClientEnd) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from lab.proof.records import ClientLedger, RunFacts
-from lab.proof.result import Class, Drop
+from lab.proof.result import Class, Drop, ProxyRestart
 
 LAG_P99_MS = 50.0
 
@@ -14,8 +14,15 @@ def notes(
     counts: Mapping[Class, int],
     drops: tuple[Drop, ...],
     unlogged: Iterable[str],
+    *,
+    restarts: Iterable[ProxyRestart],
 ) -> tuple[str, ...]:
-    return (*_marks(facts), *_requests(counts, drops), *_ledgers(client, sorted(unlogged)))
+    return (
+        *_marks(facts),
+        *_requests(counts, drops),
+        *(_restart(restart) for restart in restarts),
+        *_ledgers(client, sorted(unlogged)),
+    )
 
 
 def _marks(facts: RunFacts) -> Iterator[str]:
@@ -29,9 +36,19 @@ def _requests(counts: Mapping[Class, int], drops: tuple[Drop, ...]) -> Iterator[
         yield f"reads answered only because they were sent again (masked, not counted as dropped): {told}"
     if aborts := counts.get(Class.CLIENT_ABORT, 0):
         yield f"requests given up by the load itself, not counted: {aborts}"
+    if cut := counts.get(Class.CUT, 0):
+        yield f"streams and WebSockets ended in order at a drain deadline, and there again within 1s (cut): {cut}"
     failed = [drop for drop in drops if drop.cls not in {Class.LOST_WRITE, Class.DUPLICATE, Class.MASKED}]
     if happened := sum(1 for drop in failed if drop.executions):
         yield f"failed writes that were executed all the same, which their sender cannot know: {happened}"
+
+
+def _restart(restart: ProxyRestart) -> str:
+    told = f"the proxy restarted, and was back at {restart.when_s:.1f}s"
+    told += f"; dropped requests in flight at it or refused around it: {restart.dropped}"
+    if restart.unwritten:
+        told += f"; good answers just before it whose lines it took along: {restart.unwritten}"
+    return told
 
 
 def _ledgers(client: ClientLedger | None, unlogged: list[str]) -> Iterator[str]:

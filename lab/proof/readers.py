@@ -13,6 +13,7 @@ from lab.proof.records import (
     Offer,
     ProxyLedger,
     Reject,
+    Restart,
 )
 from lab.proof.rows import Row, Rows, Unusable, header, number, some_number, some_text, text
 
@@ -52,6 +53,8 @@ def read_proxy(lines: Iterable[bytes]) -> ProxyLedger:
         rejects={request: tuple(found) for request, found in reading.rejects.items()},
         begins=reading.begins,
         footer_attempts=reading.footer_attempts,
+        lost=sum(lines for _, lines in reading.lost),
+        restarts=tuple(reading.restarts),
         reading=rows.reading(),
     )
 
@@ -132,22 +135,51 @@ class _Proxy:
         self.rejects: dict[str, list[Reject]] = {}
         self.begins = 0
         self.footer_attempts: int | None = None
-        self.events = {"begin": self._begin, "end": self._end, "reject": self._reject}
+        self.lost: set[tuple[int, int]] = set()
+        self.restarts: list[Restart] = []
+        self.seen_until = 0
+        self.requests = {"begin": self._begin, "end": self._end, "reject": self._reject}
+        self.others = {
+            "header": self._header,
+            "footer": self._footer,
+            "lost": self._lost,
+            "restarted": self._restarted,
+        }
 
     def take(self, row: Row) -> None:
         kind = row["e"]
-        if kind == "footer":
-            self.footer_attempts = number(row, "attempts")
-        elif kind == "header":
-            self.header = header(row)
-        elif kind in self.events:
-            self.events[kind](text(row, "id"), row)
+        if kind in self.requests:
+            self.requests[kind](text(row, "id"), row)
+        elif kind in self.others:
+            self.others[kind](row)
+        else:
+            return
+        if kind not in {"header", "footer"}:
             self.footer_attempts = None  # the proxy came back and went on: that footer was not the last word
+        self.seen_until = max(self.seen_until, some_number(row, "t") or 0)
 
     def attempts(self) -> dict[str, tuple[Attempt, ...]]:
         for (request, attempt), (replica, begun) in self.pending.items():
             self._keep(request, _open(attempt, replica, begun))
         return self.closed
+
+    def _header(self, row: Row) -> None:
+        self.header = header(row)
+
+    def _footer(self, row: Row) -> None:
+        self.footer_attempts = number(row, "attempts")
+
+    def _lost(self, row: Row) -> None:
+        told = (number(row, "t"), number(row, "lines"))
+        self.rows.duplicates += told in self.lost
+        self.lost.add(told)
+
+    def _restarted(self, row: Row) -> None:
+        t = number(row, "t")
+        if any(restart.t == t for restart in self.restarts):
+            self.rows.duplicates += 1
+        else:
+            self.restarts.append(Restart(seen_until=min(self.seen_until, t), t=t))
 
     def _begin(self, request: str, row: Row) -> None:
         attempt, replica, begun = number(row, "attempt"), text(row, "replica"), number(row, "t")

@@ -17,6 +17,7 @@ class ClientOutcome(StrEnum):
     CONTRACT = "contract"
     NOT_SENT = "not_sent"
     CLIENT_ABORT = "client_abort"
+    CUT = "cut"
 
 
 class AttemptResult(StrEnum):
@@ -27,6 +28,8 @@ class AttemptResult(StrEnum):
     TIMEOUT = "timeout"
     CLIENT_GONE = "client_gone"
     ABORTED_AT_DRAIN = "aborted_at_drain"
+    CUT = "cut"
+    MALFORMED = "malformed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +124,24 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """The proxy came back at `t`. Of what it did after `seen_until`, and until it ended, there is no line."""
+
+    seen_until: int
+    t: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyLedger:
+    """`lost`: lines that the proxy itself says it could not write."""
+
     header: Header | None
     attempts: Mapping[str, tuple[Attempt, ...]]
     rejects: Mapping[str, tuple[Reject, ...]]
     begins: int
     footer_attempts: int | None
+    lost: int
+    restarts: tuple[Restart, ...]
     reading: Reading
 
 

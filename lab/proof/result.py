@@ -24,6 +24,7 @@ class Class(StrEnum):
     CLIENT_ABORT = "client_abort"
     OPEN = "open"
     BYPASSED = "bypassed"
+    CUT = "cut"
 
 
 CODES: Mapping[Class, str] = {
@@ -60,7 +61,10 @@ class VerdictOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """One dropped request. `when_s` counts from the start of the roll and is negative in the baseline."""
+    """One dropped request. `when_s` counts from the start of the roll and is negative in the baseline.
+
+    reason: the proxy's, where the answer is of its making.
+    """
 
     id: str
     cls: Class
@@ -76,6 +80,7 @@ class Drop:
     made_by: MadeBy | None = None
     status: int | None = None
     executions: int | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,15 @@ class Loss:
     oom: bool
     expected: bool
     dropped_by_class: Mapping[Class, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyRestart:
+    """The proxy came back. `unwritten`: good answers just before it that are not in its ledger any more."""
+
+    when_s: float
+    dropped: int
+    unwritten: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +158,8 @@ class Verdict:
     """`judged` = `answered_ok` + `dropped`: the requests this verdict speaks of.
 
     `masked` counts what only a retry saved: writes among them are dropped, reads are only told.
+    `cut` counts streams and WebSockets that a drain deadline ended in order and that were there again within a second:
+    they are not judged.
     """
 
     outcome: VerdictOutcome
@@ -168,3 +184,5 @@ class Verdict:
     schema_breakages: tuple[Breakage, ...]
     deaths: tuple[Loss, ...]
     exposure: tuple[Swap, ...]
+    cut: int = 0
+    restarts: tuple[ProxyRestart, ...] = ()

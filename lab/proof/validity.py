@@ -16,7 +16,7 @@ def doubts(
     return (
         *_client(facts, client),
         *_proxy(facts, proxy),
-        *_requests(counts),
+        *_requests(counts, lossy=proxy is not None and proxy.lost > 0),
         *_writes(facts, client),
         *_too_few(facts, judged),
     )
@@ -61,7 +61,13 @@ def _proxy(facts: RunFacts, proxy: ProxyLedger | None) -> Iterator[Reason]:
             message="the proxy's ledger ends without its footer",
             fix="lab logs proxy",
         )
-    elif (lost := proxy.footer_attempts - proxy.begins) > 0:
+    if proxy.lost:
+        yield Reason(
+            id="proxy-ledger-lost",
+            message=f"lines of the proxy's ledger are missing, the disk was too slow for them ({proxy.lost})",
+            fix="run it again on a disk that is less busy, or offer less: --rate",
+        )
+    elif proxy.footer_attempts is not None and (lost := proxy.footer_attempts - proxy.begins) > 0:
         yield Reason(
             id="proxy-ledger-gap",
             message=f"the proxy's ledger lost attempts ({lost} of {proxy.footer_attempts})",
@@ -90,7 +96,7 @@ def _header(whose: str, header: Header | None, schema: str, run: str) -> Iterato
         )
 
 
-def _requests(counts: Mapping[Class, int]) -> Iterator[Reason]:
+def _requests(counts: Mapping[Class, int], *, lossy: bool) -> Iterator[Reason]:
     if not_sent := counts.get(Class.NOT_SENT, 0):
         yield Reason(
             id="not-sent",
@@ -103,7 +109,8 @@ def _requests(counts: Mapping[Class, int]) -> Iterator[Reason]:
             message=f"requests were offered and never ended in the client's ledger ({still_open} open)",
             fix="lab logs load",
         )
-    if bypassed := counts.get(Class.BYPASSED, 0):
+    # a ledger that lacks lines, and says so, lacks attempts: that is told already
+    if (bypassed := counts.get(Class.BYPASSED, 0)) and not lossy:
         yield Reason(
             id="bypassed",
             message=f"requests were answered that the proxy does not know of ({bypassed}): they went around it,"

@@ -11,7 +11,8 @@ from lab.proof.exit_codes import exit_code
 from lab.proof.join import Joined, join
 from lab.proof.latency import summarize
 from lab.proof.notes import notes
-from lab.proof.records import AppLog, ClientEnd, ClientLedger, ClientOutcome, ProxyLedger, RunFacts
+from lab.proof.records import AppLog, ClientEnd, ClientLedger, ClientOutcome, ProxyLedger, Restart, RunFacts
+from lab.proof.restarts import restart_behind, summarize_restarts
 from lab.proof.result import Class, Drop, Reason, RunEcho, Verdict, VerdictOutcome
 from lab.proof.validity import doubts
 
@@ -29,7 +30,8 @@ def judge(
 ) -> Verdict:
     """No client ledger means no load: the verdict then reads "not measured"."""
     logs = tuple(apps)
-    count = _Count(facts, fleet_of(facts, logs), strict=strict, slow_cohorts=slow_cohorts)
+    came_back = () if proxy is None else proxy.restarts
+    count = _Count(facts, fleet_of(facts, logs), came_back, strict=strict, slow_cohorts=slow_cohorts)
     if client is not None:
         for joined in join(client, proxy, logs, facts.executions):
             count.take(joined)
@@ -37,12 +39,13 @@ def judge(
     judged = count.answered_ok + len(drops)
     reasons = () if client is None else doubts(facts, client, proxy, count.classes, judged)
     outcome = _outcome(client, drops, reasons)
+    restarts = summarize_restarts(facts, came_back, count.dropped_by, count.unwritten)
     return Verdict(
         outcome=outcome,
         exit_code=exit_code(facts.rollout, outcome),
         run=_echo(facts),
         reasons=reasons,
-        notes=notes(facts, client, count.classes, drops, count.asked - count.fleet.logged),
+        notes=notes(facts, client, count.classes, drops, count.asked - count.fleet.logged, restarts=restarts),
         offered=count.classes.total(),
         judged=judged,
         answered_ok=count.answered_ok,
@@ -60,6 +63,8 @@ def judge(
         schema_breakages=breakages(facts, count.fleet, count.failed),
         deaths=losses(facts, drops, count.fleet),
         exposure=facts.swaps,
+        cut=count.classes[Class.CUT],
+        restarts=restarts,
     )
 
 
@@ -76,10 +81,13 @@ def _outcome(client: ClientLedger | None, drops: tuple[Drop, ...], reasons: tupl
 class _Count:
     facts: RunFacts
     fleet: Fleet
+    restarts: tuple[Restart, ...]
     strict: bool = field(kw_only=True)
     slow_cohorts: frozenset[str] = field(kw_only=True)
     classes: Counter[Class] = field(default_factory=Counter)
     drops: list[Drop] = field(default_factory=list)
+    dropped_by: Counter[Restart] = field(default_factory=Counter)
+    unwritten: Counter[Restart] = field(default_factory=Counter)
     failed: list[Joined] = field(default_factory=list)
     answered_ok: int = 0
     begun_unanswered: int = 0
@@ -95,20 +103,27 @@ class _Count:
         if joined.end is None:
             self.begun_unanswered += left_unanswered(joined, self.fleet)
             return
+        if joined.end.version is not None:
+            self.versions[joined.end.version] += 1
+        if cls is Class.CUT:
+            return
         ok = joined.end.outcome is ClientOutcome.OK
         # a whole answer in the client's hands outweighs a last line that the dying replica did not write
         if not ok:
             self.begun_unanswered += left_unanswered(joined, self.fleet)
-        if joined.end.version is not None:
-            self.versions[joined.end.version] += 1
         self._sort(joined, joined.end, cls, ok=ok)
 
     def _sort(self, joined: Joined, end: ClientEnd, cls: Class, *, ok: bool) -> None:
         if is_drop(cls, is_write=joined.offer.is_write, strict=self.strict):
-            self.drops.append(drop_of(joined, end, cls, self.facts, self.fleet))
+            restart = restart_behind(joined, self.restarts)
+            if restart is not None:
+                self.dropped_by[restart] += 1
+            self.drops.append(drop_of(joined, end, cls, self.facts, self.fleet, restart=restart))
             self.failed.append(joined)
         elif ok:
             self.answered_ok += 1
+            if joined.unwritten is not None and cls is Class.GOOD:
+                self.unwritten[joined.unwritten] += 1
         if ok and joined.offer.cohort not in self.slow_cohorts:
             latency = end.t - joined.offer.due
             self.latencies.append(latency)

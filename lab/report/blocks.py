@@ -16,7 +16,7 @@ SIGNALS = {134: "SIGABRT", 135: "SIGBUS", 137: "SIGKILL", 139: "SIGSEGV", 143: "
 
 HEADS = ("class", "count", "when", "replica", "step", "app saw", "detail")
 
-Group = tuple[Class, MadeBy | None, str | None, str | None, AppSaw]
+Group = tuple[Class, MadeBy | None, str | None, str | None, AppSaw, str | None]
 
 
 def failure_block(failure: Failure | None) -> list[str]:
@@ -48,7 +48,7 @@ def drops_block(drops: tuple[Drop, ...]) -> list[str]:
         return []
     groups: dict[Group, list[Drop]] = {}
     for drop in drops:
-        key = (drop.cls, drop.made_by, drop.replica, drop.step, drop.app_saw)
+        key = (drop.cls, drop.made_by, drop.replica, drop.step, drop.app_saw, drop.reason)
         groups.setdefault(key, []).append(drop)
     shown = list(groups.values())[:MOST_GROUPS]
     lines = table(HEADS, [_row(group) for group in shown], right=frozenset({"count"}), indent=INDENT)

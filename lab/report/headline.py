@@ -38,17 +38,21 @@ def _told(verdict: Verdict) -> str:
     why = "" if reached or not verdict.run.reason else verdict.run.reason
     match verdict.outcome:
         case VerdictOutcome.FAIL:
-            dropped = f"{count(verdict.dropped)} dropped of {many(verdict.judged, 'request')}"
+            dropped = f"{count(verdict.dropped)} dropped of {many(verdict.judged, 'request')}{_cut(verdict)}"
             return f"{dropped}, and {why}" if why else dropped + _latency(verdict)
         case VerdictOutcome.PASS:
             if why:
                 return f"0 dropped, but {why}"
-            return f"0 dropped of {many(verdict.judged, 'request')}{_latency(verdict)}"
+            return f"0 dropped of {many(verdict.judged, 'request')}{_cut(verdict)}{_latency(verdict)}"
         case VerdictOutcome.INCONCLUSIVE:
             none = f"no verdict: no drop seen in {many(verdict.judged, 'request')}, which proves nothing"
             return f"{why}; {none}" if why else none
         case VerdictOutcome.NOT_MEASURED:
             return f"{why}; drops not measured" if why else "drops not measured: there was no load"
+
+
+def _cut(verdict: Verdict) -> str:
+    return f", {count(verdict.cut)} cut" if verdict.cut else ""
 
 
 def _latency(verdict: Verdict) -> str:

@@ -54,6 +54,8 @@ class Story:
     parcel_kept: bool = True
     took: int = SECOND // 100
     sent_late: int = 0
+    later: int = 0
+    reject_status: int = 503
 
 
 @dataclass(kw_only=True)
@@ -68,6 +70,14 @@ class World:
 
     def verdict(self, *, strict: bool = False) -> Verdict:
         return self.judge_bytes(ledger(self.client), ledger(self.proxy), self.app_bytes(), strict=strict)
+
+    def kill_proxy(self, *, kept: int, lost: int = 0, away: int = 1000) -> int:
+        """After so many lines it dies with the next ones unwritten; say when it is back."""
+        gone = self.proxy[: kept + lost]
+        back = max(row["t"] for row in gone) + away
+        self.proxy = [*gone[:kept], {"e": "restarted", "t": back}, *self.proxy[kept + lost :]]
+        self.proxy[-1]["attempts"] = sum(1 for row in self.proxy if row["e"] == "begin")
+        return back
 
     def app_bytes(self) -> dict[str, list[bytes]]:
         return {replica: ledger(rows) for replica, rows in self.apps.items()}
@@ -122,7 +132,7 @@ def tell(*stories: Story, at: int = START + 2 * SECOND + SECOND // 2, **changes:
     )
     world.proxy.append({"e": "header", "schema": "lab.proxy-ledger/1", "run": RUN, "t": at - 1})
     for number, story in enumerate(stories):
-        _tell(world, f"{RUN}-{story.cohort}-{number}", story, at + number * 1_000_000)
+        _tell(world, f"{RUN}-{story.cohort}-{number}", story, at + number * 1_000_000 + story.later)
     offers = [row for row in world.client if row["e"] == "offer"]
     ends = [row for row in world.client if row["e"] == "end"]
     not_sent = sum(1 for row in ends if row["outcome"] == "not_sent")
@@ -150,7 +160,13 @@ def _tell(world: World, request: str, story: Story, t: int) -> None:
     for place, attempt in enumerate(story.tries, start=1):
         _attempt(world, request, story, attempt, place=place, t=t + place * 1000)
     if story.rejected is not None:
-        reject = {"e": "reject", "id": request, "reason": story.rejected, "status": 503, "t": t + 90_000}
+        reject = {
+            "e": "reject",
+            "id": request,
+            "reason": story.rejected,
+            "status": story.reject_status,
+            "t": t + 90_000,
+        }
         world.proxy.append(reject)
     if story.ack is not None and story.parcel_kept:
         world.parcels.add(story.ack)

@@ -1,11 +1,14 @@
 """One row of the reconciliation table, one story."""
 
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.proof import Class, Outcome, Step, Swap, VerdictOutcome
+from lab.proof.reasons import STORIES
 from lab.proof.records import Death
 from lab.proof.result import AppSaw, MadeBy
 from lab.proof.steps import phase_at
@@ -112,6 +115,48 @@ ROWS = (
         cls=Class.CONTRACT,
         outcome=FAIL,
     ),
+    Row(
+        name="a stream that the drain deadline cut",
+        story=Story(outcome="cut", cohort="stream", tries=(Try(result="cut", answered=False),)),
+        cls=Class.CUT,
+        outcome=PASS,
+    ),
+    Row(
+        name="a stream that its reader took for whole, and the drain deadline had cut",
+        story=Story(cohort="stream", tries=(Try(result="cut", answered=False),)),
+        cls=Class.CUT,
+        outcome=PASS,
+    ),
+    Row(
+        name="a stream that ended early, and not at a drain deadline",
+        story=Story(outcome="cut", cohort="stream", tries=(Try(),)),
+        cls=Class.TRUNCATED,
+        outcome=FAIL,
+    ),
+    Row(
+        name="a stream that the drain deadline cut, and that did not come again",
+        story=Story(outcome="truncated", cohort="stream", tries=(Try(result="cut", answered=False),)),
+        cls=Class.TRUNCATED,
+        outcome=FAIL,
+    ),
+    Row(
+        name="a stream that was cut by nobody the proxy knows of",
+        story=Story(outcome="cut", cohort="stream"),
+        cls=Class.BYPASSED,
+        outcome=INCONCLUSIVE,
+    ),
+    Row(
+        name="what the replica sent is no HTTP",
+        story=Story(outcome="server_error", status=502, tries=(Try(result="malformed"),), rejected="bad-answer"),
+        cls=Class.SERVER_ERROR,
+        outcome=FAIL,
+    ),
+    Row(
+        name="refused as malformed",
+        story=Story(outcome="contract", status=400, rejected="bad-request", reject_status=400),
+        cls=Class.CONTRACT,
+        outcome=FAIL,
+    ),
     Row(name="never ended", story=good(outcome=None), cls=Class.OPEN, outcome=INCONCLUSIVE),
     Row(name="never sent", story=Story(outcome="not_sent"), cls=Class.NOT_SENT, outcome=INCONCLUSIVE),
 )
@@ -144,6 +189,56 @@ def test_a_5xx_names_its_maker() -> None:
     by_app = Story(outcome="server_error", status=500, tries=(Try(),), replica="app-1.1")
     drops = tell(by_proxy, by_app).verdict().drops
     assert [drop.made_by for drop in drops] == [MadeBy.PROXY, MadeBy.APP]
+
+
+def test_what_was_cut_is_counted_beside_the_dropped_and_not_judged() -> None:
+    cut = Story(outcome="cut", cohort="stream", tries=(Try(result="cut", answered=False),), took=5 * SECOND)
+    gone = (Death(replica="app-1.1", t_ns=START, exit_code=0),)
+    verdict = tell(good(), cut, cut, deaths=gone).verdict()
+    assert (verdict.outcome, verdict.cut, verdict.dropped, verdict.judged) == (PASS, 2, 0, 1)
+    assert (verdict.begun_unanswered, verdict.latency.samples) == (0, 1)
+    assert verdict.notes == (
+        "streams and WebSockets ended in order at a drain deadline, and there again within 1s (cut): 2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail"),
+    [
+        ("hold-timeout", "held, and no replica became ready (hold-timeout)"),
+        ("hold-full", "no room was left to hold it (hold-full)"),
+        ("of-a-later-proxy", "status 503, made by the proxy"),
+    ],
+)
+def test_what_the_proxy_answered_itself_is_told_by_its_reason(reason: str, detail: str) -> None:
+    held = Story(outcome="server_error", status=503, rejected=reason, detail="status 503, made by the proxy")
+    (drop,) = tell(held, good()).verdict().drops
+    assert (drop.cls, drop.made_by, drop.reason, drop.detail) == (Class.SERVER_ERROR, MadeBy.PROXY, reason, detail)
+
+
+def test_every_reason_of_the_proxy_has_its_story() -> None:
+    wire = (Path(__file__).parents[2] / "docs/reference/wire.md").read_text()
+    table = wire.partition("Reasons in `X-Lab-Proxy`:")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) == set(STORIES)
+
+
+def test_requests_of_others_that_the_proxy_refused_are_nobody_s_drops() -> None:
+    world = tell(good(), Story(outcome="reset"))
+    end = world.proxy.pop()
+    stranger = {"e": "reject", "reason": "bad-request", "status": 400}
+    world.proxy += [{**stranger, "id": f"proxy-{number}", "t": end["t"] - number} for number in range(3)]
+    world.proxy.append(end)
+    verdict = world.verdict()
+    assert (verdict.offered, verdict.judged, [drop.id for drop in verdict.drops]) == (2, 2, ["r1-read-1"])
+    assert verdict.drops[0].made_by is None
+
+
+def test_an_answer_by_an_attempt_that_the_ledger_lacks_proves_nothing() -> None:
+    world = tell(good(), Story(tries=(Try(number=2),)))
+    for row in world.proxy:
+        if row.get("attempt") == 2:
+            row["attempt"] = 1
+    assert [reason.id for reason in world.verdict().reasons] == ["bypassed"]
 
 
 def test_a_drop_says_when_where_and_in_which_step() -> None:

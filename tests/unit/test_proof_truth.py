@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.proof import Verdict, VerdictOutcome
-from tests.unit.proof_world import Story, Try, World, ledger, tell
+from tests.unit.proof_world import Story, Try, World, good, good_write, ledger, tell
 
 MANY = settings(max_examples=150, deadline=None)
 
@@ -167,6 +167,50 @@ def test_lines_lost_from_the_clients_ledger_hide_no_drop_behind_a_pass(
         assert verdict.outcome is not VerdictOutcome.PASS
     if len(kept) < len(lines):
         assert verdict.outcome in {VerdictOutcome.INCONCLUSIVE, VerdictOutcome.FAIL}
+
+
+@MANY
+@given(histories(), st.data())
+def test_a_proxy_that_is_killed_and_comes_back_hides_no_drop_behind_a_pass_and_invents_none(
+    history: list[Happened], data: st.DataObject
+) -> None:
+    world = world_of(history)
+    kill_anywhere(world, data)
+    verdict = world.verdict()
+    assert found_ids(verdict) <= dropped_ids(history)
+    if dropped_ids(history):
+        assert verdict.outcome is not VerdictOutcome.PASS
+
+
+@MANY
+@given(st.integers(1, 8), st.data())
+def test_a_restart_at_which_nothing_went_wrong_raises_no_alarm(served_well: int, data: st.DataObject) -> None:
+    world = tell(*(good_write(ack=number) if number % 2 else good() for number in range(served_well)))
+    kill_anywhere(world, data)
+    assert world.verdict(strict=True).outcome is VerdictOutcome.PASS
+
+
+@MANY
+@given(histories(), st.data())
+def test_lines_that_the_proxy_lost_hide_no_drop_behind_a_pass_and_invent_none(
+    history: list[Happened], data: st.DataObject
+) -> None:
+    world = world_of(history)
+    lost = data.draw(st.sets(st.sampled_from(range(1, len(world.proxy)))))
+    end = world.proxy[-1]["t"]
+    world.proxy = [row for at, row in enumerate(world.proxy) if at not in lost]
+    world.proxy.append({"e": "lost", "lines": len(lost) + 1, "t": end})
+    verdict = world.verdict()
+    assert found_ids(verdict) <= dropped_ids(history)
+    assert verdict.outcome is not VerdictOutcome.PASS
+
+
+def kill_anywhere(world: World, data: st.DataObject) -> None:
+    """Between two requests of the client, with as many lines not written yet as may be."""
+    ids = [row.get("id") for row in world.proxy]
+    end = data.draw(st.sampled_from([at for at in range(1, len(ids)) if at == 1 or ids[at] != ids[at - 1]]))
+    kept = data.draw(st.integers(1, end))
+    world.kill_proxy(kept=kept, lost=end - kept, away=1)
 
 
 def noise(data: st.DataObject) -> Callable[[list[bytes]], list[bytes]]:

@@ -71,6 +71,7 @@ GAPS: dict[str, Callable[[World], object]] = {
     "client-ledger-gap": lambda world: world.client[-1].update(offered=9),
     "proxy-ledger-cut": lambda world: world.proxy.pop(),
     "proxy-ledger-gap": lambda world: world.proxy[-1].update(attempts=9),
+    "proxy-ledger-lost": lambda world: world.proxy.insert(3, {"e": "lost", "lines": 7, "t": START}),
     "proxy-ledger-foreign": lambda world: world.proxy[0].update(run="r0"),
     "open-requests": without_an_end,
     "writes-unchecked": lambda world: setattr(world, "database_read", False),
@@ -87,6 +88,22 @@ def test_missing_data_is_no_verdict_and_says_what_to_do(gap: str) -> None:
     assert [reason.id for reason in verdict.reasons] == [gap]
     assert all(reason.fix for reason in verdict.reasons)
     assert verdict.exit_code == 4
+
+
+def test_lines_that_the_proxy_says_it_lost_are_one_doubt_that_counts_them() -> None:
+    world = tell(good_write(), good(), good())
+    lost = {"e": "lost", "lines": 4, "t": START}
+    world.proxy[1:5] = [lost, lost, {**lost, "lines": 3}]
+    (reason,) = world.verdict().reasons
+    assert reason.id == "proxy-ledger-lost"
+    assert "(7)" in reason.message
+
+
+def test_an_end_that_may_be_among_lost_lines_masks_nothing() -> None:
+    unreached = Try(replica="app-2.1", result="connect_failed", sent=False, begun=False, answered=False)
+    world = tell(replace(good_write(), tries=(unreached, Try(executed=1))))
+    world.proxy[2] = {"e": "lost", "lines": 1, "t": START}
+    assert (world.verdict().outcome, world.verdict().masked) == (INCONCLUSIVE, 0)
 
 
 @pytest.mark.parametrize("gap", ["load-died", "proxy-ledger-cut", "open-requests", "too-few-requests"])
@@ -164,13 +181,17 @@ def rich_world() -> World:
         Story(outcome="server_error", status=503, rejected="no-ready-replica"),
         Story(method="POST", cohort="write", ack=9, parcel_kept=False, tries=(Try(executed=2),)),
     )
-    return tell(
+    world = tell(
         *stories,
+        Story(outcome="cut", cohort="stream", tries=(Try(result="cut", answered=False),)),
         rollout=Outcome.ROLLED_BACK,
         reason="v2 never became ready",
         failure=Failure(what="app-2.2 not ready for 30s", log=("a", "b")),
         deaths=(Death(replica="app-1.1", t_ns=START, exit_code=137),),
     )
+    world.kill_proxy(kept=2, lost=1)
+    world.proxy.insert(-1, {"e": "lost", "lines": 1, "t": START})
+    return world
 
 
 def test_a_verdict_survives_json_and_matches_its_schema() -> None:

@@ -173,6 +173,27 @@ def not_measured() -> Verdict:
     return judge(facts(), None, None, ())
 
 
+def restarted() -> Verdict:
+    held = drop(
+        1,
+        4.3,
+        cls=Class.SERVER_ERROR,
+        replica=None,
+        app_saw=AppSaw.NOT_BEGUN,
+        made_by=MadeBy.PROXY,
+        reason="hold-timeout",
+        detail="held, and no replica became ready (hold-timeout)",
+    )
+    full = replace(held, reason="hold-full", detail="no room was left to hold it (hold-full)", when_s=4.5)
+    note = "the proxy restarted, and was back at 4.3s; dropped requests in flight at it or refused around it: 3"
+    return replace(failing(held, replace(held, when_s=4.4), full), cut=12, notes=(note,))
+
+
+def cut() -> Verdict:
+    note = "streams and WebSockets ended in order at a drain deadline, and there again within 1s (cut): 12"
+    return replace(passed(), cut=12, notes=(note,))
+
+
 def rolled_back_by_hand() -> Verdict:
     verdict = passed()
     run = replace(verdict.run, command=Command.ROLLBACK, from_version="v2", to_version="v1")
@@ -207,6 +228,8 @@ CASES = {
         inconclusive,
         fail_in_doubt,
         not_measured,
+        restarted,
+        cut,
         rolled_back_by_hand,
         paused_by_environment,
         interrupted,
@@ -238,7 +261,7 @@ def test_the_run_folder_is_named_as_the_caller_names_it() -> None:
 
 def test_only_a_pass_says_0_dropped_of() -> None:
     telling = {name for name, made in CASES.items() if "- 0 dropped of" in render_text(made())}
-    assert telling == {"passed", "rolled_back_by_hand"}
+    assert telling == {"passed", "cut", "rolled_back_by_hand"}
 
 
 def test_json_holds_the_whole_verdict() -> None:
