@@ -4,6 +4,7 @@ GOING_AWAY = 1001
 _MASKED = 0x80
 _SHORT, _LONG = 126, 127
 _LEAST = 2
+_OPCODE, _CLOSE = 0x0F, 0x08
 
 
 def close_frame(code: int, mask: bytes = b"") -> bytes:
@@ -20,6 +21,8 @@ class FrameBoundary:
     def __init__(self) -> None:
         self._head = bytearray()
         self._left = 0
+        # A Close frame came by: nothing may follow it.
+        self.closing = False
 
     @property
     def reached(self) -> bool:
@@ -48,6 +51,7 @@ class FrameBoundary:
         self._head.append(data[at])
         if len(self._head) >= _LEAST and len(self._head) == self._head_length():
             self._left = self._payload_length()
+            self.closing = self.closing or self._head[0] & _OPCODE == _CLOSE
             self._head.clear()
         return at + 1
 

@@ -61,15 +61,15 @@ def judge(standing: Standing, readiness: Readiness, *, ok: bool, now_ns: int) ->
             errors=standing.errors if out else 0,
         )
     failures = standing.failures + 1
-    ejects = failures >= readiness.fails
+    health = HEALTH[Finding.FAILURES, standing.health] if failures >= readiness.fails else standing.health
     return replace(
         standing,
         passes=0,
         passing_since_ns=None,
         proven=False,
         failures=failures,
-        health=HEALTH[Finding.FAILURES, standing.health] if ejects else standing.health,
-        ejected_by=(standing.ejected_by or "probe") if ejects else standing.ejected_by,
+        health=health,
+        ejected_by=(standing.ejected_by or "probe") if health is Health.EJECTED else None,
     )
 
 

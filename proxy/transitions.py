@@ -59,7 +59,7 @@ HEALTH: dict[tuple[Finding, Health], Health] = {
     (Finding.PASS, Health.UNPROVEN): Health.UP,
     (Finding.PASS, Health.UP): Health.UP,
     (Finding.PASS, Health.EJECTED): Health.UP,
-    (Finding.FAILURES, Health.UNPROVEN): Health.EJECTED,
+    (Finding.FAILURES, Health.UNPROVEN): Health.UNPROVEN,
     (Finding.FAILURES, Health.UP): Health.EJECTED,
     (Finding.FAILURES, Health.EJECTED): Health.EJECTED,
     (Finding.ERRORS, Health.UNPROVEN): Health.EJECTED,

@@ -126,8 +126,9 @@ class Tunnel:
             return
 
     def _say_goodbye(self) -> None:
-        self._client.send(close_frame(GOING_AWAY))
-        if self._to_replica.reached:
+        if not self._to_client.closing:
+            self._client.send(close_frame(GOING_AWAY))
+        if self._to_replica.reached and not self._to_replica.closing:
             self._connection.write(close_frame(GOING_AWAY, self._mask))
         self._client.resume_reading()
         self._end(Result.CUT)

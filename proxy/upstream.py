@@ -193,7 +193,9 @@ class UpstreamConnection(asyncio.Protocol):
         tunnel, self._tunnel = self._tunnel, None
         if tunnel is not None:
             tunnel.replica_lost()
-        if not self._complete:
+        if self._head_size and self._head is None:
+            self._fail(BadAnswerError("the answer ends in the middle of its head"))
+        elif not self._complete:
             self._fail(UpstreamError(f"the replica closed the connection ({exc or 'end of stream'})"))
         self._lost(self)
 

@@ -1,7 +1,7 @@
 """The small decisions: what probes prove, who holds the lease, which fields go on."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import LeaseHeldError, NoLeaseError, RefusedStartError, StaleFenceError
@@ -54,6 +54,7 @@ def test_proven_is_k_passes_unbroken_for_min_ready(probes: list[tuple[bool, int]
 
 def test_one_pass_brings_a_replica_up_and_only_failures_in_a_row_eject_it() -> None:
     assert after().health is Health.UNPROVEN
+    assert after((False, 0), (False, 1), (False, 2), (False, 3)).health is Health.UNPROVEN
     up: list[tuple[bool, int]] = [(True, 0)]
     assert after(*up).health is Health.UP
     assert after(*up, (False, 1), (False, 2)).health is Health.UP
@@ -196,6 +197,7 @@ def test_an_event_ends_at_its_blank_line_however_it_is_cut_up(ending: str, at: i
         assert at + end in {min(each for each in ends if each > at), min(each for each in ends if each > at) - 1}
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 70_000), st.booleans()), min_size=1, max_size=4), st.integers(1, 9000))
 def test_a_frame_ends_where_its_length_says_however_it_is_cut_up(frames: list[tuple[int, bool]], step: int) -> None:
     stream, ends = b"", {0}
@@ -231,10 +233,10 @@ def test_a_close_frame_says_its_code_masked_or_not() -> None:
 
 
 def test_every_limit_can_be_set_by_the_environment_and_a_wrong_one_is_named() -> None:
-    settings = from_environment(
+    found = from_environment(
         {"LAB_ADMIN_TOKEN": "t", "LAB_HOLD_SECONDS": "2.5", "LAB_ATTEMPTS": "2", "LAB_TRUSTED_PEERS": "10.0.0.0/8"}
     )
-    assert settings.limits == Limits(hold_seconds=2.5, attempts=2, trusted_peers=("10.0.0.0/8",))
+    assert found.limits == Limits(hold_seconds=2.5, attempts=2, trusted_peers=("10.0.0.0/8",))
     for name, value in (("LAB_ATTEMPTS", "many"), ("LAB_IDLE_SECONDS", "-1"), ("LAB_TRUSTED_PEERS", "10.0.0.0/99")):
         with pytest.raises(RefusedStartError, match=name):
             from_environment({"LAB_ADMIN_TOKEN": "t", name: value})
