@@ -65,7 +65,7 @@ class Bench:
         for number in range(1, self.plan.rounds + 1):
             for case in Case:
                 self.say(f"round {number} of {self.plan.rounds}: {case}")
-                direct = self._wrk.run(self.world.upstreams[0], REQUESTS[case], self.plan.seconds)
+                direct = self._wrk.run(self.world.upstreams[0], REQUESTS[case], self.plan.direct_seconds)
                 runs.append(_closed_run(Peer.DIRECT, case, direct))
                 runs += [self._one_closed(peer, case) for peer in running]
         return tuple(runs)

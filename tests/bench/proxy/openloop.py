@@ -22,7 +22,7 @@ from tests.bench.proxy.figures import OpenRun, Peer, percentile
 from tests.bench.proxy.plan import OPEN_CONNECTIONS, SMALL_BODY, SMALL_PATH
 from tests.bench.proxy.processes import ROOT, pinned
 
-WARM_SECONDS = 1.0
+WARM_SECONDS = 0.5
 GIVE_UP_SECONDS = 5.0
 
 

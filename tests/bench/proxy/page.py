@@ -123,9 +123,11 @@ def _memory(results: Results) -> str:
     if grown := results.growth:
         text += (
             f"Ours after {grown.early_requests:,} requests: {_mib(grown.early_kib)} MiB; "
-            f"after {grown.late_requests:,}: {_mib(grown.late_kib)} MiB.\n\n"
+            f"after {grown.late_requests:,}: {_mib(grown.late_kib)} MiB.\n"
         )
-    return text
+    if results.ledger_lines:
+        text += f"The ledgers of this run: {results.ledger_lines:,} lines, {results.ledger_lost:,} lost.\n"
+    return f"{text}\n"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
