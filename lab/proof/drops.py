@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lab.proof.classes import made_by
 from lab.proof.join import Joined
-from lab.proof.reasons import story
+from lab.proof.reasons import LEFT, story
 from lab.proof.records import AppLog, AttemptResult, ClientEnd, Restart, RunFacts, Visit
 from lab.proof.result import AppSaw, Class, Drop, Loss
 from lab.proof.steps import step_at
@@ -48,7 +48,7 @@ def drop_of(
         replica=replica,
         version=version_of(joined, fleet),
         step=step_at(facts, end.t, replica),
-        detail="; ".join([*_details(joined, end, cls), *_away(restart, facts)]),
+        detail="; ".join([*_away(restart, facts), *_details(joined, end, cls)]),
         app_saw=app_saw(joined, fleet),
         made_by=made_by(joined, cls),
         status=end.status,
@@ -118,6 +118,8 @@ def _details(joined: Joined, end: ClientEnd, cls: Class) -> Iterator[str]:
         told = end.error or story(end.reason) or end.detail or end.reason
         if told:
             yield told
+    if any(reject.reason == LEFT for reject in joined.rejects):
+        yield "proxy: held until its client left, no replica became ready"
     for attempt in joined.attempts or ():
         if attempt.result not in {AttemptResult.OK, None}:
             yield f"proxy: {attempt.result} ({attempt.replica})"

@@ -137,7 +137,7 @@ class _Proxy:
         self.footer_attempts: int | None = None
         self.lost: set[tuple[int, int]] = set()
         self.restarts: list[Restart] = []
-        self.seen_until = 0
+        self.begun_until = self.seen_until = 0
         self.requests = {"begin": self._begin, "end": self._end, "reject": self._reject}
         self.others = {
             "header": self._header,
@@ -179,7 +179,8 @@ class _Proxy:
         if any(restart.t == t for restart in self.restarts):
             self.rows.duplicates += 1
         else:
-            self.restarts.append(Restart(seen_until=min(self.seen_until, t), t=t))
+            begun, seen = min(self.begun_until, t), min(self.seen_until, t)
+            self.restarts.append(Restart(begun_until=begun, seen_until=seen, t=t))
 
     def _begin(self, request: str, row: Row) -> None:
         attempt, replica, begun = number(row, "attempt"), text(row, "replica"), number(row, "t")
@@ -190,6 +191,7 @@ class _Proxy:
             self.rows.duplicates += 1
             return
         self.begins += 1
+        self.begun_until = max(self.begun_until, begun)
         if before is not None:  # the same id sent twice by the client: two attempts, not one
             self._keep(request, _open(attempt, *before))
         self.pending[key] = (replica, begun)

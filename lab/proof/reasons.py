@@ -19,6 +19,9 @@ STORIES: Mapping[str, str] = {
     "answered-here": "the proxy answered it itself",
 }
 
+LEFT = "client-gone"
+"""Stands in the ledger only, for nobody was answered: the request was held until its client left."""
+
 
 def story(reason: str | None) -> str | None:
     """None for no reason, and for one that this lab does not know."""

@@ -125,8 +125,12 @@ class Reject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """The proxy came back at `t`. Of what it did after `seen_until`, and until it ended, there is no line."""
+    """The proxy came back at `t`. Of what it did after `seen_until`, and until it ended, there is no line.
 
+    begun_until: its last line of an attempt begun. One that was told to stop takes nothing more, and finishes the rest.
+    """
+
+    begun_until: int
     seen_until: int
     t: int
 

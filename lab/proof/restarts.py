@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from lab.proof.join import Joined
+from lab.proof.reasons import LEFT
 from lab.proof.records import ClientOutcome, Restart, RunFacts
 from lab.proof.result import ProxyRestart
 
@@ -33,9 +34,9 @@ def summarize_restarts(
 
 
 def _met(joined: Joined, restart: Restart) -> bool:
-    """When the proxy ended no one says: it was there at its last line, and not before its return."""
+    """When the proxy ended no one says; it took requests until the last that it began, and none before its return."""
     end = joined.end
-    return end is not None and end.t > restart.seen_until and joined.offer.t <= restart.t + AFTERMATH_NS
+    return end is not None and end.t > restart.begun_until and joined.offer.t <= restart.t + AFTERMATH_NS
 
 
 def _cost(joined: Joined, restart: Restart) -> bool:
@@ -43,7 +44,8 @@ def _cost(joined: Joined, restart: Restart) -> bool:
     if joined.end is None or joined.attempts is None:
         return False
     if joined.end.outcome in BROKEN:
-        return not joined.rejects and (not joined.attempts or joined.attempts[-1].result is None)
+        answered = any(reject.reason != LEFT for reject in joined.rejects)
+        return not answered and (not joined.attempts or joined.attempts[-1].result is None)
     if joined.end.outcome is ClientOutcome.SERVER_ERROR:
         return any(reject.t >= restart.t and reject.reason in UNPROBED for reject in joined.rejects)
     return False

@@ -184,7 +184,7 @@ def until_it_rests(pid: int) -> None:
     process, deadline, spent = psutil.Process(pid), time.monotonic() + PATIENCE, None
     while spent != (spent := process.cpu_times().user):
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        time.sleep(0.3)
 
 
 async def test_a_websocket_sends_back_what_it_is_sent(app) -> None:

@@ -188,7 +188,7 @@ def _end(request: str, story: Story, t: int) -> dict[str, Any]:
         "replica": replica,
         "first_byte": None,
         "bytes": 0,
-        "reason": story.rejected,
+        "reason": None if story.outcome == "timeout" else story.rejected,
         "error": story.error,
     }
     if story.detail is not None:

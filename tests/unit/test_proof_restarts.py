@@ -100,25 +100,36 @@ def test_the_verdict_says_which_drops_are_the_restart_s() -> None:
     told_by_the_proxy = Story(outcome="reset", tries=(Try(result="closed_before_response", answered=False),))
     of_the_app = Story(outcome="server_error", status=500, tries=(Try(),), replica="app-1.1", later=60 * MS)
     held = Story(outcome="server_error", status=504, rejected="hold-timeout", later=100 * MS, took=5 * SECOND)
+    left = Story(outcome="timeout", rejected="client-gone", later=100 * MS, took=5 * SECOND)
     much_later = Story(outcome="refused", later=5 * SECOND)
     unready_before = Story(outcome="server_error", status=503, rejected="no-ready-replica")
     unreached = Story(outcome="server_error", status=502, rejected="connect-failed", later=100 * MS)
-    world = tell(unready_before, told_by_the_proxy, in_flight, refused, of_the_app, held, much_later, unreached)
+    world = tell(unready_before, told_by_the_proxy, in_flight, refused, of_the_app, held, much_later, unreached, left)
     world.kill_proxy(kept=rows_of(world, 2)[-1] + 1, away=50 * MS)
     verdict = world.verdict()
 
-    assert (verdict.outcome, verdict.dropped) == (FAIL, 8)
-    assert verdict.restarts[0].dropped == 3
-    assert "dropped requests in flight at it or refused around it: 3" in verdict.notes[0]
-    told = {drop.id for drop in verdict.drops if drop.detail.endswith("the proxy restarted, and was back at 2.6s")}
-    assert told == {"r1-read-2", "r1-read-3", "r1-read-5"}
-    assert next(drop.detail for drop in verdict.drops if drop.id == "r1-read-5").startswith("held, and no replica")
+    assert (verdict.outcome, verdict.dropped) == (FAIL, 9)
+    assert verdict.restarts[0].dropped == 4
+    assert "dropped requests in flight at it or refused around it: 4" in verdict.notes[0]
+    told = {drop.id for drop in verdict.drops if drop.detail.startswith("the proxy restarted, and was back at 2.6s")}
+    assert told == {"r1-read-2", "r1-read-3", "r1-read-5", "r1-read-8"}
+    details = {drop.id: drop.detail.partition("; ")[2] for drop in verdict.drops}
+    assert details["r1-read-5"] == "held, and no replica became ready (hold-timeout)"
+    assert details["r1-read-8"] == "proxy: held until its client left, no replica became ready"
 
 
 def test_a_drop_before_the_restart_is_not_its_cost() -> None:
     world = tell(Story(outcome="refused"), good(later=SECOND), good(later=SECOND))
     world.kill_proxy(kept=rows_of(world, 1)[-1] + 1)
     assert (world.verdict().dropped_by_class, world.verdict().restarts[0].dropped) == ({Class.REFUSED: 1}, 0)
+
+
+def test_what_a_proxy_refused_that_still_finished_others_is_the_cost_of_its_restart() -> None:
+    slow = Story(cohort="slow", tries=(Try(),), took=SECOND)
+    world = tell(slow, Story(outcome="refused"), good(later=2 * SECOND))
+    world.proxy[rows_of(world, 0)[-1]]["t"] += SECOND
+    world.kill_proxy(kept=rows_of(world, 0)[-1] + 1)
+    assert world.verdict().restarts[0].dropped == 1
 
 
 def test_each_restart_has_its_own_cost_and_is_told_once() -> None:
