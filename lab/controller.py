@@ -1,34 +1,50 @@
 """The shell: observe -> decide -> journal -> act -> journal. The only loop that awaits."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from lab.errors import GatewayError, LabError
+from lab.blame import Ended, blame_of, last_lines
+from lab.errors import LabError
 from lab.folds import counts_of
-from lab.model import (
-    Act,
-    Container,
-    Done,
-    Ending,
-    Failed,
+from lab.gates import Samples
+from lab.hands import Hands
+from lab.model import Act, Asked, Cause, Container, Ending, Replica, Revision, RolloutSpec
+from lab.observation import WholeLook
+from lab.planner import (
+    Decision,
     Fleet,
-    Replica,
-    Revision,
-    RolloutSpec,
-    Verb,
+    Observations,
+    Over,
+    Refused,
+    RolloutState,
+    Scaled,
+    TryFailed,
+    Turn,
     Wait,
-    ending_words,
+    decide,
 )
-from lab.observation import merge, seen_of
-from lab.planner import decide
-from lab.ports import Clock, Engine, Event, Gateway, Journal, Readiness, Routing, Watch
-from lab.transitions import ROLLOUT, Happening, Phase, is_legal
+from lab.ports import Clock, Engine, Event, Gateway, Inbox, Journal, Observer, Readiness, Sight, Traffic, Watch
+from lab.transitions import STILL, Happening
+
+__all__ = ["Controller", "Ended", "Rollout", "World"]
 
 HEARTBEAT_SECONDS = 10.0
-STALLED_SECONDS = 600.0
-"""With no progress for this long the rollout is paused: no wait is without an end."""
-LOG_LINES = 10
+PATIENCE_SECONDS = 1.0
+"""However sure it is that nothing changed, it looks again after this long: a message may be lost."""
+AWAY_SECONDS = 60.0
+"""A look this much later than the last, or earlier, counts for no deadline: the machine slept, or its clock jumped."""
+
+
+class NoTraffic:
+    def counted(self, revision: int) -> tuple[int, int]:  # noqa: ARG002
+        return 0, 0
+
+
+class NoInbox:
+    def heard(self) -> tuple[Asked, ...]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +58,15 @@ class World:
     journal: Journal
     archive: Callable[[str, bytes], None] = lambda _name, _log: None
     """Keeps the whole log of a replica that is about to be deleted."""
+    observer: Observer | None = None
+    """None: looks at everything, every time."""
+    traffic: Traffic = field(default_factory=NoTraffic)
+    inbox: Inbox = field(default_factory=NoInbox)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """What is to be rolled, and what to go back to. `back_to` None: nothing to go back to, pause instead."""
+    """What is to be rolled, and what to go back to. `linger`: paused by an operator, wait for another word."""
 
     run: str
     service: str
@@ -54,17 +74,8 @@ class Rollout:
     back_to: int | None
     revisions: dict[int, Revision]
     readiness: Readiness
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a rollout ended, why, and what a person needs to mend it."""
-
-    ending: Ending
-    reason: str = ""
-    where: str = ""
-    detail: str = ""
-    log: tuple[str, ...] = ()
+    linger: bool = False
+    patience: float = PATIENCE_SECONDS
 
 
 class Controller:
@@ -73,214 +84,244 @@ class Controller:
     def __init__(self, world: World, rollout: Rollout, *, on_event: Callable[[Event], None] = lambda _: None) -> None:
         self._world = world
         self._rollout = rollout
-        self._spec = rollout.spec
-        self._phase = Phase.ROLLING
+        self._spec = replace(rollout.spec, back_to=rollout.back_to, service=rollout.service)
         self._on_event = on_event
         self._interrupted = False
-        self._counts = counts_of(world.journal.events(), rollout.run)
-        self._blame = Ended(ending=Ending.DONE)
-        self._progress_ns = world.clock.now_ns()
-        self._said_ns = self._progress_ns
+        self._observer = world.observer or WholeLook(world.engine, world.gateway)
+        self._hands = Hands(
+            engine=world.engine,
+            gateway=world.gateway,
+            archive=world.archive,
+            note=self._note,
+            spec=self._spec,
+            revisions=rollout.revisions,
+            readiness=rollout.readiness,
+        )
+        events = world.journal.events()
+        self._counts = counts_of(events)
+        self._state = self._recall(events)
+        self._fleet = Fleet(self._aim(), generations=self._counts.generations)
+        self._blame: Ended | None = None
+        self._trouble: LabError | None = None
+        self._looked_ns: int | None = None
+        self._unheard: tuple[Replica, ...] = ()
+        self._seq = 0
+        self._said_ns = world.clock.now_ns()
 
     def interrupt(self) -> None:
         """Finish the current step, then stop; the fleet stays as it is and the same roll goes on later."""
         self._interrupted = True
 
     async def run(self) -> Ended:
+        if self._state.phase in STILL:
+            self._change(Turn(happening=Happening.RESUMED, cause=Cause.OPERATOR, reason="started again"))
         while True:
-            try:
-                happening = await self._pass()
-            except LabError as error:
-                self._blame = Ended(ending=Ending.PAUSED_BY_ENVIRONMENT, reason=error.what, where=error.where)
-                happening = Happening.ENVIRONMENT_FAILED
-            if happening is None:
-                continue
-            state = ROLLOUT[self._phase, happening]
-            if isinstance(state, Ending):
-                return replace(self._blame, ending=state)
-            if self._rollout.back_to is None:
-                return replace(self._blame, ending=Ending.FAILED)
-            self._turn_back(self._rollout.back_to)
+            if self._interrupted:
+                return Ended(ending=Ending.INTERRUPTED)
+            ended = await self._pass()
+            if ended is not None:
+                return ended
 
-    async def _pass(self) -> Happening | None:
-        if self._interrupted:
-            return Happening.INTERRUPTED
-        routing = await self._world.gateway.routing()
-        fleet = await self._observe(routing)
-        decision = decide(fleet, self._spec, self._rollout.service)
-        match decision:
-            case Done():
-                return Happening.REACHED
-            case Failed():
-                self._blame = await self._evidence(fleet, decision)
-                return Happening.VERSION_FAILED
-            case Wait():
-                return await self._wait(decision, routing)
-            case acts:
-                if await self._perform(acts, fleet):
-                    self._progress_ns = self._said_ns = self._world.clock.now_ns()
-                    return None
-                # all were refused: the proxy sees another world than we did, so look again when it has moved
-                return await self._wait(Wait(on="the proxy to agree"), routing)
+    def _recall(self, events: list[Event]) -> RolloutState:
+        """Where it was when its controller was killed; one that has ended begins anew."""
+        now = self._world.clock.now_ns()
+        spec, run = self._spec, self._rollout.run
+        fresh = {"run": run, "target": spec.target, "replicas": spec.replicas, "progress_ns": now, "entered_ns": now}
+        state = RolloutState(**fresh)  # type: ignore[arg-type]  # its fields by name
+        for event in events:
+            state.add(event)
+        if isinstance(state.phase, Ending):
+            return RolloutState(**fresh)  # type: ignore[arg-type]
+        state.since_ns = state.progress_ns = now
+        return state
+
+    async def _pass(self) -> Ended | None:
+        try:
+            self._take_in(await self._observer.look(whole=self._looked_ns is None))
+            for r in [r for r in self._unheard if r.name not in self._counts.ended]:
+                await self._record_end(r)
+        except LabError as error:
+            self._trouble = error
+        for asked in self._world.inbox.heard():
+            about = {"number": asked.number, "command": asked.command, "replicas": asked.replicas, "to": asked.to}
+            self._note("asked", about)
+        decision = decide(self._fleet, self._spec, self._state, self._observations())
+        self._trouble, trouble = None, self._trouble
+        if isinstance(decision, tuple):
+            return await self._perform(decision)
+        return await self._follow(decision, trouble)
 
     # observe
 
-    async def _observe(self, routing: Routing) -> Fleet:
-        replicas = merge(await self._world.engine.replicas(), routing.routes)
-        counts = self._counts
-        for r in replicas:
-            if r.container is Container.EXITED and r.name not in counts.ended:
-                await self._record_end(r)
-        return Fleet(
-            replicas=replicas,
-            now_ns=routing.now_ns,
-            generations=counts.generations,
-            early_deaths=counts.early_deaths(self._spec.target),
-            late_deaths=counts.late_deaths(self._spec.target),
+    def _take_in(self, sight: Sight) -> None:
+        if self._looked_ns is not None and not 0 <= sight.now_ns - self._looked_ns <= AWAY_SECONDS * 1e9:
+            self._note("looked-away", {"seconds": (sight.now_ns - self._looked_ns) / 1e9})
+        self._looked_ns, self._seq = sight.now_ns, sight.seq
+        if sight.whole:
+            self._fleet.sync(sight.replicas)
+        else:
+            for name in sight.gone:
+                self._fleet.forget(name)
+            for r in sight.replicas:
+                self._fleet.see(r)
+        self._unheard = tuple(r for r in sight.replicas if r.container is Container.EXITED)
+
+    def _observations(self) -> Observations:
+        requests, errors = self._world.traffic.counted(self._state.target) if self._spec.gates else (0, 0)
+        fleet, trouble = self._fleet, self._trouble
+        return Observations(
+            now_ns=self._looked_ns if self._looked_ns is not None else self._world.clock.now_ns(),
+            samples=Samples(
+                requests=requests,
+                errors=errors,
+                admitted=fleet.admitted,
+                unready=fleet.unready,
+            ),
+            trouble=trouble.what if trouble else "",
         )
 
     async def _record_end(self, r: Replica) -> None:
         """A replica ended that nobody had stopped. Its last words are kept before anything is removed."""
-        log = await self._last_lines(r)
-        self._note(
-            "replica-died",
-            replica=r.name,
-            slot=r.slot,
-            revision=r.revision,
-            version=r.version,
-            exit_code=r.exit_code,
-            oom=r.oom,
-            place=r.place,
-            in_flight=r.in_flight,
-            log=log,
-        )
+        about = {
+            "replica": r.name,
+            "slot": r.slot,
+            "revision": r.revision,
+            "version": r.version,
+            "exit_code": r.exit_code,
+            "oom": r.oom,
+            "place": r.place,
+            "in_flight": r.in_flight,
+            "log": await last_lines(self._world.engine, r),
+        }
+        self._note("replica-died", about)
 
     # act
 
-    async def _perform(self, acts: tuple[Act, ...], fleet: Fleet) -> bool:
-        """Do them all at once. False if each of them was refused."""
-        by_name = {r.name: r for r in fleet.replicas}
-        results = await asyncio.gather(
-            *(self._do(act, by_name.get(act.replica)) for act in acts), return_exceptions=True
-        )
+    async def _perform(self, acts: tuple[Act, ...]) -> Ended | None:
+        """Do them all at once. If each of them was refused, wait until the world has moved."""
+        try:
+            if len(acts) == 1:
+                done = [await self._do(acts[0])]
+            else:
+                done = await self._do_all(acts)
+        except LabError as error:
+            self._trouble = error
+            return None
+        if any(done):
+            self._said_ns = self._world.clock.now_ns()
+            return None
+        await self._wait(Wait(on="the proxy to agree"))
+        return None
+
+    async def _do_all(self, acts: tuple[Act, ...]) -> list[bool]:
+        results = await asyncio.gather(*(self._do(act) for act in acts), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return any(result is True for result in results)
+        return [result is True for result in results]
 
-    async def _do(self, act: Act, seen: Replica | None) -> bool:
-        if not is_legal(act, seen):
-            raise RuntimeError(f"the planner may not {act.verb} {act.replica} as it is: {seen}")
-        about = {"verb": act.verb, "replica": act.replica, "slot": act.slot, "generation": act.generation}
-        about |= {"revision": seen.revision if seen else self._spec.target}
-        about |= {"version": seen.version if seen else self._rollout.revisions[self._spec.target].version}
-        self._note("act-intended", **about, in_flight=seen.in_flight if seen else 0)
-        try:
-            outcome = await self._carry_out(act, seen)
-        except GatewayError as error:
-            if error.id not in {"not-proven", "illegal-place"}:
-                raise
-            outcome = {"refused": error.id}  # the world moved on since it was looked at: look again
-        self._note("act-done", **about, **outcome)
-        return "refused" not in outcome
+    async def _do(self, act: Act) -> bool:
+        done, now = await self._hands.do(act, self._fleet.by_name.get(act.replica))
+        # what it did itself it knows, however late it is seen
+        if done and now is not None:
+            self._fleet.see(now)
+        elif done:
+            self._fleet.forget(act.replica)
+        return done
 
-    async def _carry_out(self, act: Act, seen: Replica | None) -> dict[str, object]:
-        engine, gateway = self._world.engine, self._world.gateway
-        if seen is None:
-            revision = self._rollout.revisions[self._spec.target]
-            container = await engine.create(revision, name=act.replica, slot=act.slot, generation=act.generation)
-            await engine.start(container)
-            return {"container": container[:12]}
-        match act.verb:
-            case Verb.START:
-                await engine.start(seen.container_id)
-            case Verb.JOIN:
-                return {"epoch": await gateway.join(seen_of(seen), self._rollout.readiness)}
-            case Verb.ADMIT:
-                return {"epoch": await gateway.admit(act.replica)}
-            case Verb.RETIRE:
-                return {"epoch": await gateway.retire(act.replica, drain_timeout=self._spec.drain_timeout)}
-            case Verb.RESTORE:
-                return {"epoch": await gateway.restore(act.replica)}
-            case Verb.STOP:
-                return await self._stop(seen)
-            case Verb.UNROUTE:
-                return {"epoch": await gateway.remove(act.replica, lost=True)}
-            case _:
-                if seen.container_id:
-                    self._world.archive(seen.name, await engine.logs(seen.container_id))
-                    await engine.delete(seen.container_id)
-        return {}
+    # follow a decision that is no act
 
-    async def _stop(self, seen: Replica) -> dict[str, object]:
-        ended = await self._world.engine.stop(seen.container_id)
-        outcome: dict[str, object] = {"aborted": seen.aborted, "cut": seen.cut}
-        outcome["exit_code"] = ended.exit_code if ended else None
-        return outcome | {"oom": bool(ended and ended.oom)}
+    async def _follow(self, decision: Decision, trouble: LabError | None) -> Ended | None:
+        match decision:
+            case Wait():
+                await self._wait(decision)
+            case Turn():
+                await self._turn(decision, trouble)
+                return self._ended_by(decision)
+            case TryFailed():
+                about = {"slot": decision.slot, "replica": decision.replica, "reason": decision.reason}
+                self._note("try-failed", {**about, "last": decision.last, "revision": self._state.target})
+            case Scaled():
+                size = {"replicas": decision.replicas, "filled_old": list(decision.filled_old)}
+                self._note("scaled", {**size, "answers": decision.answers.number})
+            case Refused():
+                about = {"command": decision.answers.command, "why": decision.why}
+                self._note("refused", {**about, "answers": decision.answers.number})
+            case Over():
+                return self._last_words(decision.ending)
+        return None
 
-    # wait, fail, turn back
+    async def _turn(self, turn: Turn, trouble: LabError | None) -> None:
+        falls = turn.happening in {Happening.TURNED_BACK, Happening.PAUSED, Happening.ABORTED, Happening.FAILED}
+        if falls and turn.cause is not Cause.OPERATOR:
+            self._blame = await self._blame_for(turn, trouble)
+            if turn.cause in {Cause.VERSION, Cause.GATE}:
+                b = self._blame
+                self._note(
+                    "version-failed", {"reason": b.reason, "where": b.where, "detail": b.detail, "log": list(b.log)}
+                )
+            turn = replace(turn, reason=self._blame.reason)
+        self._change(turn)
+        if turn.happening is Happening.TURNED_BACK:
+            version = self._rollout.revisions[self._state.target].version
+            self._note("turned-back", {"revision": self._state.target, "version": version, "reason": turn.reason})
 
-    async def _wait(self, wait: Wait, routing: Routing) -> Happening | None:
+    async def _blame_for(self, turn: Turn, trouble: LabError | None) -> Ended:
+        if trouble is not None:
+            return Ended(ending=Ending.PAUSED_BY_ENVIRONMENT, reason=turn.reason, where=trouble.where)
+        if not turn.slot:
+            return Ended(ending=Ending.FAILED, reason=turn.reason)
+        world, run = self._world, self._rollout.run
+        deaths = world.journal.events(run=run, types=["replica-died"])
+        return await blame_of(world.engine, self._fleet.of(turn.slot), deaths, turn, self._state.target)
+
+    def _change(self, turn: Turn) -> None:
+        phase, target = self._state.phase, self._state.target
+        requests, errors = self._world.traffic.counted(turn.target or target)
+        about = {
+            "happening": turn.happening,
+            "phase": phase,
+            "cause": turn.cause,
+            "reason": turn.reason,
+            "target": turn.target or target,
+            "serving": self._fleet.serving,
+            "requests": requests,
+            "errors": errors,
+            "answers": turn.answers.number if turn.answers else None,
+        }
+        self._note("phase-changed", about)
+
+    def _ended_by(self, turn: Turn) -> Ended | None:
+        if isinstance(self._state.phase, Ending):
+            return self._last_words(self._state.phase)
+        if self._state.phase not in STILL or (self._rollout.linger and turn.cause is Cause.OPERATOR):
+            return None
+        environment = turn.cause in {Cause.ENVIRONMENT, Cause.STALL}
+        return self._last_words(Ending.PAUSED_BY_ENVIRONMENT if environment else Ending.PAUSED)
+
+    def _last_words(self, ending: Ending) -> Ended:
+        if ending is Ending.DONE:
+            return Ended(ending=ending)
+        return replace(self._blame or Ended(ending=ending, reason=self._state.why), ending=ending)
+
+    # wait
+
+    async def _wait(self, wait: Wait) -> None:
         now = self._world.clock.now_ns()
-        if now - self._progress_ns > STALLED_SECONDS * 1e9:
-            self._blame = Ended(ending=Ending.PAUSED, reason=f"no progress for {STALLED_SECONDS:g}s", where=wait.on)
-            return Happening.ENVIRONMENT_FAILED
         if now - self._said_ns > HEARTBEAT_SECONDS * 1e9:
             left = max(0.0, (wait.until_ns - now) / 1e9) if wait.until_ns else None
             self._on_event(Event(type="waiting", run=self._rollout.run, t_ns=now, data={"on": wait.on, "left": left}))
             self._said_ns = now
         until = min(wait.until_ns or now + 10**10, self._said_ns + int(HEARTBEAT_SECONDS * 1e9))
-        await self._world.watch.changed(since=routing.seq, within=min(max((until - now) / 1e9, 0.01), 1.0))
-        return None
+        within = min(max((until - now) / 1e9, 0.01), self._rollout.patience)
+        await self._world.watch.changed(since=self._seq, within=within)
 
-    async def _evidence(self, fleet: Fleet, failed: Failed) -> Ended:
-        """What a person needs to see of the replica that failed: its last probe, and its last lines."""
-        target = self._spec.target
-        suspects = [r for r in fleet.replicas if (r.slot, r.revision) == (failed.slot, target) and r.container_id]
-        deaths = self._world.journal.events(run=self._rollout.run, types=["replica-died"])
-        deaths = [d for d in deaths if (d.data["slot"], d.data["revision"]) == (failed.slot, target)]
-        if deaths and not (suspects and suspects[-1].alive):
-            blame = _blame_for_death(deaths[-1], failed)
-        elif suspects:
-            r = suspects[-1]
-            blame = Ended(
-                ending=Ending.FAILED,
-                reason=f"{r.name} {failed.reason}",
-                where=f"container {r.container_id[:12]}",
-                detail=f"last probe: {r.probe.said}" if r.probe else "never probed",
-                log=await self._last_lines(r),
-            )
-        else:
-            blame = Ended(ending=Ending.FAILED, reason=f"slot {failed.slot} {failed.reason}")
-        self._note("version-failed", reason=blame.reason, where=blame.where, detail=blame.detail, log=blame.log)
-        return blame
+    def _aim(self) -> Any:
+        return self._state.aim(self._spec.back_to, wait_for_drain=self._spec.wait_for_drain)
 
-    def _turn_back(self, to: int) -> None:
-        self._phase = Phase.ROLLING_BACK
-        self._spec = replace(self._spec, target=to)
-        version = self._rollout.revisions[to].version
-        self._note("turned-back", revision=to, version=version, reason=self._blame.reason)
-
-    async def _last_lines(self, r: Replica) -> tuple[str, ...]:
-        if not r.container_id:
-            return ()
-        try:
-            raw = await self._world.engine.logs(r.container_id, tail=LOG_LINES)
-        except LabError:
-            return ("(its log could not be read)",)
-        return tuple(raw.decode(errors="replace").splitlines()[-LOG_LINES:])
-
-    def _note(self, type: str, **data: object) -> None:
+    def _note(self, type: str, data: Mapping[str, Any]) -> None:
         event = self._world.journal.append(type, self._rollout.run, self._world.clock.now_ns(), data)
         self._counts.add(event)
+        if self._state.add(event):
+            self._fleet.aim_at(self._aim())
         self._on_event(event)
-
-
-def _blame_for_death(death: Event, failed: Failed) -> Ended:
-    data = death.data
-    return Ended(
-        ending=Ending.FAILED,
-        reason=f"{data['replica']} {failed.reason}",
-        where=ending_words(data["exit_code"], oom=data["oom"]),
-        log=tuple(data["log"]),
-    )

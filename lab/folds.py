@@ -9,14 +9,13 @@ from lab.ports import Event
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """What one rollout must remember of replicas that are no longer there. Fed with every event, oldest first."""
+    """What must be remembered of replicas that are no longer there. Fed with every event, oldest first.
 
-    run: str
+    generations: slot -> the highest generation that the slot ever had. ended: replicas whose end is known already.
+    """
+
     generations: dict[int, int] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
-    admitted: set[str] = field(default_factory=set)
-    deaths: list[tuple[int, int, str]] = field(default_factory=list)
-    """(revision, slot, replica) of those that died by themselves in this run."""
 
     def add(self, event: Event) -> None:
         data = event.data
@@ -25,28 +24,16 @@ class Counts:
                 self.generations[data["slot"]] = max(self.generations.get(data["slot"], 0), data["generation"])
             case "act-intended", Verb.STOP | Verb.DELETE:
                 self.ended.add(data["replica"])
-            case "act-done", Verb.ADMIT if "refused" not in data:
-                self.admitted.add(data["replica"])
             case "lab-removed", _:
                 # names begin again with generation 1
                 self.generations.clear()
                 self.ended.clear()
-                self.admitted.clear()
             case "replica-died", _:
                 self.ended.add(data["replica"])
-                if event.run == self.run:
-                    self.deaths.append((data["revision"], data["slot"], data["replica"]))
-
-    def early_deaths(self, revision: int) -> frozenset[int]:
-        return frozenset(s for r, s, name in self.deaths if r == revision and name not in self.admitted)
-
-    def late_deaths(self, revision: int) -> dict[int, int]:
-        slots = [s for r, s, name in self.deaths if r == revision and name in self.admitted]
-        return {slot: slots.count(slot) for slot in slots}
 
 
-def counts_of(events: Iterable[Event], run: str) -> Counts:
-    counts = Counts(run=run)
+def counts_of(events: Iterable[Event]) -> Counts:
+    counts = Counts()
     for event in events:
         counts.add(event)
     return counts
@@ -78,6 +65,8 @@ def history_of(events: Iterable[Event]) -> History:
                 revisions[data["number"]] = Revision(**data)
             case "rollout-started":
                 running, rolling_to, kind = event.run, data["target"], data["kind"]
+                replicas = data["replicas"]
+            case "scaled":
                 replicas = data["replicas"]
             case "rollout-ended":
                 running = rolling_to = None

@@ -1,8 +1,9 @@
 """The lab's nouns. StrEnum values are the words used in JSON, in the journal and on the screen."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+
+from lab.gates import Gate
 
 
 class Order(StrEnum):
@@ -10,6 +11,45 @@ class Order(StrEnum):
 
     START_FIRST = "start-first"
     STOP_FIRST = "stop-first"
+
+
+class Strategy(StrEnum):
+    """How replacements follow each other, within the same budgets."""
+
+    WAVES = "waves"
+    """A batch at a time: the next begins when the last one serves."""
+    ROLLING = "rolling"
+    """As soon as the budgets allow, one by one."""
+    RECREATE = "recreate"
+    """All old ones leave before the first new one is made: for contrast."""
+
+
+class OnFail(StrEnum):
+    """What becomes of a rollout whose version failed."""
+
+    ROLLBACK = "rollback"
+    PAUSE = "pause"
+    ABORT = "abort"
+
+
+class Command(StrEnum):
+    """What an operator may ask of a rollout."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    ABORT = "abort"
+    ROLLBACK = "rollback"
+    SCALE = "scale"
+
+
+class Cause(StrEnum):
+    """Whose doing it is that a rollout leaves its way."""
+
+    VERSION = "version"
+    GATE = "gate"
+    ENVIRONMENT = "environment"
+    OPERATOR = "operator"
+    STALL = "stall"
 
 
 class SchemaMode(StrEnum):
@@ -65,6 +105,7 @@ class Ending(StrEnum):
     DONE = "done"
     ROLLED_BACK = "rolled-back"
     FAILED = "failed"
+    ABORTED = "aborted"
     PAUSED = "paused"
     PAUSED_BY_ENVIRONMENT = "paused-environment"
     INTERRUPTED = "interrupted"
@@ -157,44 +198,46 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutSpec:
-    """How a fleet is taken to a revision. Durations in seconds."""
+    """How a fleet is taken to a revision. Durations in seconds.
+
+    `retries`: how often a slot may try again after a replica that never became ready. `restarts`: how often one that
+    was ready may die. `max_failure_ratio`: of all slots, so many may fail before the version has failed; more than
+    that, not as many. `hold_timeout`: how long the environment may fail before the rollout pauses.
+    """
 
     target: int
     replicas: int
     surge: int
     unavailable: int
+    back_to: int | None = None
+    service: str = "app"
+    strategy: Strategy = Strategy.WAVES
+    on_fail: OnFail = OnFail.ROLLBACK
     ready_timeout: float = 30.0
     drain_timeout: float = 30.0
+    progress_timeout: float = 600.0
+    hold_timeout: float = 0.0
+    wave_bake: float = 0.0
+    bake: float = 0.0
+    gates: tuple[Gate, ...] = ()
+    gate_patience: float = 60.0
+    retries: int = 0
     restarts: int = 3
+    max_failure_ratio: float = 0.0
     wait_for_drain: bool = True
     since_ns: int = 0
     """When the rollout began: a replica found joining then has the whole ready timeout before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
-    """All that one decision looks at. Counts come from the journal: they outlive the containers.
-
-    generations: slot -> the highest generation that the slot ever had.
-    early_deaths: slots whose replica of the target died, in this rollout, before it was ever ready.
-    late_deaths: slot -> deaths, in this rollout, of replicas of the target that had been ready.
-    """
-
-    replicas: tuple[Replica, ...]
-    now_ns: int
-    generations: Mapping[int, int] = field(default_factory=dict)
-    early_deaths: frozenset[int] = frozenset()
-    late_deaths: Mapping[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One side effect on one replica."""
+    """One side effect on one replica. `revision`: of which it is, or is to be made."""
 
     verb: "Verb"
     replica: str
     slot: int
     generation: int
+    revision: int
 
 
 class Verb(StrEnum):
@@ -212,27 +255,13 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """The fleet is what the spec asks for."""
+class Asked:
+    """A command that an operator gave and nobody has answered. `number` is that of its journal record."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """The version cannot be rolled: its own fault, said of one slot."""
-
-    slot: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Nothing to do until the world changes, or `until_ns`. `on` says what is waited for."""
-
-    on: str
-    until_ns: int | None = None
-
-
-Decision = tuple[Act, ...] | Done | Failed | Wait
+    number: int
+    command: Command
+    replicas: int | None = None
+    to: int | None = None
 
 
 def replica_name(service: str, slot: int, generation: int) -> str:

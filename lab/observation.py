@@ -1,9 +1,22 @@
-"""PURE: one view of the fleet out of two, the engine's and the proxy's."""
+"""One view of the fleet out of two, the engine's and the proxy's."""
 
 from dataclasses import replace
 
 from lab.model import Container, Place, Replica
-from lab.ports import Route, Seen
+from lab.ports import Engine, Gateway, Route, Seen, Sight
+
+
+class WholeLook:
+    """Looks at everything, every time."""
+
+    def __init__(self, engine: Engine, gateway: Gateway) -> None:
+        self._engine = engine
+        self._gateway = gateway
+
+    async def look(self, *, whole: bool) -> Sight:  # noqa: ARG002  it can do nothing less
+        routing = await self._gateway.routing()
+        replicas = merge(await self._engine.replicas(), routing.routes)
+        return Sight(seq=routing.seq, now_ns=routing.now_ns, replicas=replicas)
 
 
 def merge(seen: tuple[Seen, ...], routes: tuple[Route, ...]) -> tuple[Replica, ...]:

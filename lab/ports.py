@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lab.model import Container, EjectedBy, Health, Place, Probe, Revision
+from lab.model import Asked, Container, EjectedBy, Health, Place, Probe, Replica, Revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +139,35 @@ class Gateway(Protocol):
     async def restore(self, name: str) -> int: ...
 
     async def remove(self, name: str, *, lost: bool) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What one look found. `whole`: these are all replicas there are; else only those that changed, and `gone`."""
+
+    seq: int
+    now_ns: int
+    replicas: tuple[Replica, ...]
+    gone: tuple[str, ...] = ()
+    whole: bool = True
+
+
+class Observer(Protocol):
+    """Looks at the engine and the proxy together. `whole`: at everything; else what changed since is enough."""
+
+    async def look(self, *, whole: bool) -> Sight: ...
+
+
+class Traffic(Protocol):
+    """What the proxy counted of a revision's replicas since the run began: (answers, server errors)."""
+
+    def counted(self, revision: int) -> tuple[int, int]: ...
+
+
+class Inbox(Protocol):
+    """What operators asked for since it was last read."""
+
+    def heard(self) -> tuple[Asked, ...]: ...
 
 
 class Watch(Protocol):

@@ -1,30 +1,26 @@
 """P5: every rollout ends in bounded time. One that waits for ever for its version, or for anything, is seen."""
 
+import importlib
 import math
 
 import pytest
 
-from lab import controller, planner
 from lab.model import Ending
 from lab.sim import Behaviour
 from tests.unit.rollout_world import V1, V2, Bench
 
+DECIDE = importlib.import_module("lab.planner.decide")
 STALLED = 40.0
 PROMPT, AT_ALL = 20.0, STALLED + 30
-
-
-@pytest.fixture(autouse=True)
-def _soon_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller, "STALLED_SECONDS", STALLED)
 
 
 class Late(BaseException):
     """The time within which it must have ended is over."""
 
 
-def ending_within(seconds: float) -> Ending:
+def ending_within(seconds: float, stalled: float = STALLED) -> Ending:
     """The check: how a roll to a version that is never ready ends, in that much of virtual time."""
-    bench = Bench(n=1, behaviours={"v2": Behaviour(ready_after=None)}).up()
+    bench = Bench(n=1, behaviours={"v2": Behaviour(ready_after=None)}, more={"progress_timeout": stalled}).up()
     until = bench.world.time_ns + int(seconds * 1e9)
 
     def look() -> None:
@@ -40,14 +36,13 @@ def test_a_version_that_is_never_ready_is_rolled_back_soon_after_its_deadline() 
 
 
 def test_a_planner_that_never_gives_a_version_up_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "_failure", lambda _view: None)
+    monkeypatch.setattr(DECIDE._Look, "_failures", lambda _look: None)
     with pytest.raises(Late):
         ending_within(PROMPT)
     assert ending_within(AT_ALL) is Ending.PAUSED_BY_ENVIRONMENT
 
 
 def test_a_controller_that_waits_without_an_end_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "_failure", lambda _view: None)
-    monkeypatch.setattr(controller, "STALLED_SECONDS", math.inf)
+    monkeypatch.setattr(DECIDE._Look, "_failures", lambda _look: None)
     with pytest.raises(Late):
-        ending_within(AT_ALL)
+        ending_within(AT_ALL, stalled=math.inf)

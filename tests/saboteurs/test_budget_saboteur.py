@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from lab import controller, planner
-from lab.model import Decision, Fleet, RolloutSpec
+from lab.model import RolloutSpec
+from lab.planner import Decision, Fleet, Observations, RolloutState
 from tests.unit.rollout_world import V1, V2, Bench
 
 
@@ -32,8 +33,8 @@ def test_the_planner_breaks_no_budget() -> None:
 def test_a_planner_that_takes_one_too_many_is_seen(
     monkeypatch: pytest.MonkeyPatch, greed: Callable[[RolloutSpec], RolloutSpec], seen: str
 ) -> None:
-    def greedy(fleet: Fleet, spec: RolloutSpec, service: str) -> Decision:
-        return planner.decide(fleet, greed(spec), service)
+    def greedy(fleet: Fleet, spec: RolloutSpec, state: RolloutState, seen: Observations) -> Decision:
+        return planner.decide(fleet, greed(spec), state, seen)
 
     monkeypatch.setattr(controller, "decide", greedy)
     assert any(violation.endswith(seen) for violation in roll())

@@ -33,5 +33,5 @@ def test_no_name_is_given_twice_whenever_the_controller_is_killed() -> None:
 
 
 def test_a_controller_that_does_not_read_its_journal_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller, "counts_of", lambda _events, run: Counts(run=run))
+    monkeypatch.setattr(controller, "counts_of", lambda _events: Counts())
     assert given_twice()

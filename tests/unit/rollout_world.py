@@ -2,9 +2,10 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 from lab.controller import Controller, Ended, Rollout, World
-from lab.model import Ending, Place, Revision, RolloutSpec, Verb
+from lab.model import Asked, Ending, Place, Revision, RolloutSpec, Verb
 from lab.ports import Readiness
 from lab.sim import Behaviour, MemoryJournal, SimWorld
 
@@ -31,6 +32,9 @@ class Bench:
     violations: list[str] = field(default_factory=list)
     crash_at: int | None = None
     kills: dict[int, int] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+    asks: dict[int, Asked] = field(default_factory=dict)
+    linger: bool = False
 
     def __post_init__(self) -> None:
         self.looks = 0
@@ -44,6 +48,11 @@ class Bench:
             self.crash_at = None
             raise Crash
         self.check(verb, name)
+
+    def heard(self) -> tuple[Asked, ...]:
+        """What operators ask for, by the number of the look after which they do."""
+        due = [look for look in self.asks if look <= self.looks]
+        return tuple(self.asks.pop(look) for look in sorted(due))
 
     def on_look(self) -> None:
         """Replicas die between two passes: what dies between a look and its acts nobody can know of."""
@@ -76,19 +85,36 @@ class Bench:
             unavailable=self.unavailable,
             ready_timeout=5,
             wait_for_drain=self.wait_for_drain,
+            **self.more,
         )
-        world = World(engine=self.world, gateway=self.world, watch=self.world, clock=self.world, journal=self.journal)
+        world = World(
+            engine=self.world,
+            gateway=self.world,
+            watch=self.world,
+            clock=self.world,
+            journal=self.journal,
+            observer=self.world,
+            traffic=self.world,
+            inbox=self,
+        )
         rollout = Rollout(
-            run=f"r{target}", service="app", spec=spec, back_to=back_to, revisions=REVISIONS, readiness=Readiness()
+            run=f"r{target}",
+            service="app",
+            spec=spec,
+            back_to=back_to,
+            revisions=REVISIONS,
+            readiness=Readiness(),
+            linger=self.linger,
         )
         return asyncio.run(Controller(world, rollout).run())
 
     def up(self) -> "Bench":
         kills, self.kills, crash, self.crash_at = self.kills, {}, self.crash_at, None
+        asks, self.asks = self.asks, {}
         assert self.roll(V1, None).ending is Ending.DONE
         self.acts.clear()
         self.looks = 0
-        self.kills, self.crash_at = kills, crash
+        self.kills, self.crash_at, self.asks = kills, crash, asks
         return self
 
     def versions(self) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from lab.model import Container, Verb
+from lab.model import Asked, Command, Container, Verb
 from lab.ports import Event
 from lab.sim import Behaviour
 from tests.unit.rollout_world import V1, V2, Bench, Crash
@@ -61,6 +61,24 @@ def resumed() -> Bench:
     return rolled(bench, up=False)
 
 
+def commanded() -> Bench:
+    """Paused, asked for what cannot be, and let go on with a larger fleet, while the machine sleeps."""
+    asks = [
+        Asked(number=1, command=Command.PAUSE),
+        Asked(number=2, command=Command.PAUSE),
+        Asked(number=3, command=Command.SCALE, replicas=4),
+        Asked(number=4, command=Command.RESUME),
+    ]
+    bench = Bench(n=2, linger=True, asks=dict(enumerate(asks, 3))).up()
+
+    def sleep() -> None:
+        bench.on_look()
+        bench.world.skew_ns += 10**12 if bench.looks == 9 else 0
+
+    bench.world.on_look = sleep
+    return rolled(bench, up=False)
+
+
 def refused() -> Bench:
     """A replica dies between the look and its retirement."""
     bench = Bench(n=1).up()
@@ -89,6 +107,7 @@ WAYS = (
     turned_by_hand,
     resumed,
     refused,
+    commanded,
 )
 
 
@@ -118,6 +137,12 @@ def test_the_ways_show_every_event_and_every_outcome_that_the_controller_writes(
         "replica-died",
         "version-failed",
         "turned-back",
+        "try-failed",
+        "phase-changed",
+        "asked",
+        "scaled",
+        "refused",
+        "looked-away",
     }
     assert {line["data"]["verb"] for line in every if line["type"] == "act-done"} == set(Verb)
     assert {"refused", "container", "epoch", "aborted", "cut"} <= {key for line in every for key in line["data"]}

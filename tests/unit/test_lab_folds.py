@@ -26,7 +26,7 @@ def died(name: str, run: str = "r", revision: int = 2, t: int = 0, **more: objec
 
 
 def counts(*events: Event) -> Counts:
-    return counts_of(events, "r")
+    return counts_of(events)
 
 
 def test_the_highest_generation_of_a_slot_is_remembered_from_the_intent_to_create() -> None:
@@ -40,30 +40,6 @@ def test_the_highest_generation_of_a_slot_is_remembered_from_the_intent_to_creat
     assert seen.generations == {1: 4, 2: 1}
 
 
-def test_a_death_before_the_admission_is_early_and_one_after_it_is_late() -> None:
-    seen = counts(act("done", "admit", "1.2"), died("1.2"), died("2.2"), died("1.3"), act("done", "admit", "3.2"))
-
-    assert seen.early_deaths(2) == {2, 1}
-    assert seen.late_deaths(2) == {1: 1}
-
-
-def test_a_refused_admission_is_none() -> None:
-    assert counts(act("done", "admit", "1.2", refused="not-proven"), died("1.2")).early_deaths(2) == {1}
-
-
-def test_deaths_of_another_run_or_another_revision_do_not_count() -> None:
-    seen = counts(died("1.2", run="earlier"), died("2.1", revision=1))
-
-    assert seen.early_deaths(2) == frozenset()
-    assert seen.early_deaths(1) == {2}
-
-
-def test_each_late_death_of_a_slot_counts() -> None:
-    admitted = [act("done", "admit", f"1.{n}") for n in (2, 3, 4)]
-
-    assert counts(*admitted, *(died(f"1.{n}") for n in (2, 3, 4))).late_deaths(2) == {1: 3}
-
-
 @pytest.mark.parametrize("verb", ["stop", "delete"])
 def test_what_was_stopped_on_purpose_is_no_death(verb: str) -> None:
     assert counts(act("intended", verb, "1.1")).ended == {"app-1.1"}
@@ -72,13 +48,12 @@ def test_what_was_stopped_on_purpose_is_no_death(verb: str) -> None:
 def test_after_the_lab_was_removed_the_names_begin_again() -> None:
     seen = counts(
         act("intended", "create", "1.4", run="earlier"),
-        act("done", "admit", "1.4", run="earlier"),
         died("1.4", run="earlier"),
         event("lab-removed", "", removed=7),
         act("intended", "create", "1.1"),
     )
 
-    assert (seen.generations, seen.ended, seen.admitted) == ({1: 1}, set(), set())
+    assert (seen.generations, seen.ended) == ({1: 1}, set())
 
 
 def recorded(number: int) -> Event:

@@ -262,9 +262,9 @@ def test_the_controller_refuses_an_act_that_the_table_does_not_allow() -> None:
     spec = RolloutSpec(target=V1, replicas=1, surge=1, unavailable=0)
     rollout = Rollout(run="r", service="app", spec=spec, back_to=None, revisions=REVISIONS, readiness=Readiness())
     ready = bench.world.replicas_now()[0]
-    stop = Act(verb=Verb.STOP, replica=ready.name, slot=ready.slot, generation=ready.generation)
+    stop = Act(verb=Verb.STOP, replica=ready.name, slot=ready.slot, generation=ready.generation, revision=V1)
 
     with pytest.raises(RuntimeError, match=r"may not stop app-1\.1"):
-        asyncio.run(Controller(world, rollout)._do(stop, ready))
+        asyncio.run(Controller(world, rollout)._hands.do(stop, ready))
     assert ready.name in bench.world.sims
     assert bench.acts == []
