@@ -1,8 +1,9 @@
-"""A client's connection: aiohttp's low-level server protocol, with what a reverse proxy needs beside it.
+"""A client's connection: aiohttp's low-level server protocol, with a request path of the proxy's own.
 
-Taken from aiohttp: the strict parser, keep-alive, pipelining, lingering. Ours: who is told when the client leaves or
-takes nothing, the timer of an unfinished head, the tunnel after a 101, and no request or response object that is not
-needed. What is used of aiohttp beyond its documentation is named in docs/decisions/0004 and held by a test.
+Taken from aiohttp: sockets, the strict parser, the queue of pipelined requests, the flow control of bodies. Ours: a
+request begins where its bytes arrive, without a task, a request or a response object; who is told when the client
+leaves or takes nothing; the timer of an unfinished head; the tunnel after a 101. What is used of aiohttp beyond its
+documentation is named in docs/decisions/0004 and held by a test.
 """
 
 import asyncio
@@ -13,7 +14,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
@@ -21,6 +21,11 @@ from proxy.fields import Field
 from proxy.requests import forwarding_lines
 from proxy.settings import Limits
 from proxy.tunnel import Tunnel
+
+# aiohttp would close an idle connection in the middle of a request that it does not know of: the data plane does it.
+_NO_TIMER = 10.0**8
+# What is left of a body after its answer is read and thrown away, so that the client sees the answer and no reset.
+_LINGER_SECONDS = 10.0
 
 
 class Serving(Protocol):
@@ -42,61 +47,8 @@ class Owner(Protocol):
         """Count it in; False: there are too many."""
 
     def disconnected(self, connection: "ClientConnection") -> None: ...
+    def begin(self, connection: "ClientConnection", message: RawRequestMessage, content: StreamReader) -> None: ...
     def refuse(self, connection: "ClientConnection", status: int, reason: str, message: str) -> None: ...
-
-
-class ClientRequest:
-    """As much of a request as aiohttp's server asks for; the proxy reads the message itself."""
-
-    __slots__ = ("_task", "content", "message", "protocol", "writer")
-
-    def __init__(
-        self,
-        message: RawRequestMessage,
-        content: StreamReader,
-        protocol: "ClientConnection",
-        writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
-    ) -> None:
-        self.message = message
-        self.content = content
-        self.protocol = protocol
-        self.writer = writer
-        self._task = task
-
-    @property
-    def headers(self) -> object:
-        return self.message.headers
-
-    @property
-    def remote(self) -> str:
-        return self.protocol.remote.decode()
-
-    def _cancel(self, exc: BaseException) -> None:
-        self.content.set_exception(exc)
-
-    def _finish(self) -> None:
-        """Nothing was made that had to be cleaned up."""
-
-
-class Written:
-    """Tells aiohttp that the answer's bytes are on the connection already, and whether it goes on after them."""
-
-    status = 200
-    body_length = 0
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-
-    async def prepare(self, _request: object) -> None:
-        return
-
-    async def write_eof(self) -> None:
-        return
-
-
-KEEP = Written(keep_alive=True)
-CLOSE = Written(keep_alive=False)
 
 
 class ClientConnection(web.RequestHandler):
@@ -108,7 +60,7 @@ class ClientConnection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say: none
             auto_decompress=False,
             read_bufsize=65536,
-            keepalive_timeout=limits.idle_seconds,
+            keepalive_timeout=_NO_TIMER,
             max_line_size=limits.request_line,
             max_headers=limits.header_count,
             max_field_size=limits.header_bytes,
@@ -117,7 +69,11 @@ class ClientConnection(web.RequestHandler):
         self._tunnel: Tunnel | None = None
         self._unfinished: asyncio.TimerHandle | None = None
         self._forwarding: tuple[bytes, bytes] = (b"", b"")
+        self._content: StreamReader | None = None
+        self._lingering: asyncio.Task[None] | None = None
         self.serving: Serving | None = None
+        self.busy = False
+        self.idle_since = 0.0
         self.remote = b"unknown"
         self.trusted = False
 
@@ -151,10 +107,6 @@ class ClientConnection(web.RequestHandler):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
-    async def drained(self) -> None:
-        """Wait until the client has taken most of what it was sent."""
-        await self._drain_helper()
-
     def tunnel_to(self, tunnel: Tunnel) -> None:
         """From now on whatever the client sends goes there, also what it sent with its request."""
         self._tunnel = tunnel
@@ -165,23 +117,46 @@ class ClientConnection(web.RequestHandler):
         if early:
             tunnel.from_client(early)
 
+    def finished(self, *, keep_alive: bool) -> None:
+        """The answer is written, or the connection broken off: go on with the next request, or end."""
+        self.serving = None
+        content, self._content = self._content, None
+        if content is not None and not content.is_eof() and self.transport is not None:
+            self._lingering = self._loop.create_task(self._linger(content, keep_alive=keep_alive))
+            return
+        self._over(keep_alive=keep_alive)
+
+    def close_idle(self) -> None:
+        """Take nothing more, and end once all that was written has gone out."""
+        self.close()
+        if self.transport is not None:
+            self.transport.close()
+
     # What the event loop tells
+
+    async def start(self) -> None:
+        """Nothing: where aiohttp would wait for requests in a task, they are begun as they arrive."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.idle_since = self._loop.time()
         peer = transport.get_extra_info("peername")
         if peer:
             self.remote = peer[0].encode()
             self.trusted = self._owner.trusts(peer[0])
         if not self._owner.connected(self):
             self._owner.refuse(self, 503, "too-many-connections", "too many connections are open")
-            self.force_close()
+            self.close_idle()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         serving, self.serving = self.serving, None
-        self._finished()
+        self._head_came()
         self._owner.disconnected(self)
         super().connection_lost(exc)
+        if self._content is not None:
+            self._content.set_exception(exc or ConnectionResetError("the client left"))
+        if self._lingering is not None:
+            self._lingering.cancel()
         if serving is not None:
             serving.client_gone()
 
@@ -190,10 +165,10 @@ class ClientConnection(web.RequestHandler):
             self._tunnel.from_client(data)
             return
         super().data_received(data)
-        if self._current_request is not None:
+        if self.busy:
             self._fail_broken_body()
         elif self._messages:
-            self._finished()
+            self._next()
         elif self._unfinished is None and data and not (self._close or self._force_close):
             self._unfinished = self._loop.call_later(self._owner.limits.header_seconds, self._too_slow)
 
@@ -213,42 +188,90 @@ class ClientConnection(web.RequestHandler):
         super().resume_writing()
         if self.serving is not None:
             self.serving.client_paused(paused=False)
+        elif not self.busy:
+            self._next()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,  # noqa: ARG002  aiohttp gives it
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
+    # From request to request
+
+    def _next(self) -> None:
+        """Begin what was received, one after another; nothing for a client that does not take what it was given."""
+        while self._messages and not self.busy and not self.writing_paused and not (self._close or self._force_close):
+            self._head_came()
+            message, content = self._messages.popleft()
+            self.busy = True
+            if self._parser is not None:
+                self._parser.message_consumed()
+            if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+                self._resume_reading_if_drained()
+            if isinstance(message, RawRequestMessage):
+                self._content = content
+                self._owner.begin(self, message, content)
+            else:
+                self._refuse(message.exc, message.message or "malformed")
+
+    def _over(self, *, keep_alive: bool) -> None:
+        self.busy = False
+        self.idle_since = self._loop.time()
+        if not keep_alive:
+            self.close_idle()
+            return
+        if self._upgraded:
+            self._decline_upgrade()
+        if self._messages:
+            self._loop.call_soon(self._next)
+
+    def _decline_upgrade(self) -> None:
+        """Go on as HTTP: what came after the request is the next one."""
+        if self._parser is None or self._messages:
+            return
+        self._parser.set_upgraded(False)
+        self._upgraded = False
+        early, self._message_tail = self._message_tail, b""
+        if self._buffer_paused:
+            self._resume_reading_for_buffer()
+        if early:
+            self.data_received(early)
+
+    async def _linger(self, content: StreamReader, *, keep_alive: bool) -> None:
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while not content.is_eof():
+                    await content.readany()
+        except (TimeoutError, web.RequestPayloadError, ConnectionError):
+            keep_alive = False
+        self._lingering = None
+        self._over(keep_alive=keep_alive)
+
+    def _refuse(self, error: BaseException, text: str) -> None:
         """Say in the proxy's name what aiohttp's parser found malformed."""
-        text = (message or "malformed").splitlines()[0]
-        if isinstance(exc, LineTooLong):
+        text = text.splitlines()[0]
+        status = 400
+        if isinstance(error, LineTooLong):
             status = 414 if "line" in text.lower() else 431
         elif "header" in text.lower() and "many" in text.lower():
             status = 431
         self._owner.refuse(self, status, "bad-request", text)
-        return CLOSE  # type: ignore[return-value]  # written already
+        self.close_idle()
 
     def _fail_broken_body(self) -> None:
         """Fail a body that stops being one: aiohttp notes the error as a next request, and its reader waits on."""
-        request = self._current_request
-        if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+        content = self._content
+        if content is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
             return
-        if not request.content.is_eof():
-            request.content.set_exception(web.RequestPayloadError("a chunk is malformed"))
-            request.content.feed_eof()
+        if not content.is_eof():
+            content.set_exception(web.RequestPayloadError("a chunk is malformed"))
+            content.feed_eof()
 
-    def _finished(self) -> None:
+    def _head_came(self) -> None:
         if self._unfinished is not None:
             self._unfinished.cancel()
             self._unfinished = None
 
     def _too_slow(self) -> None:
         self._unfinished = None
-        if self.transport is not None and self._current_request is None and not self._messages:
+        if self.transport is not None and not self.busy and not self._messages:
             self._owner.refuse(self, 408, "header-timeout", "the head of a request did not come in time")
-            self.force_close()
+            self.close_idle()
 
 
 def peers(networks: tuple[str, ...]) -> Callable[[str], bool]:

@@ -7,20 +7,22 @@ import uuid
 from collections.abc import Callable
 from itertools import count
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.http import HttpVersion11, RawRequestMessage
 
-from proxy.client import CLOSE, KEEP, ClientConnection, ClientRequest, Written, peers
+from proxy.client import ClientConnection, peers
 from proxy.exchange import Ended, Exchange
 from proxy.forwarding import Forwarding
 from proxy.gateway import Gateway
 from proxy.ledger import Result
-from proxy.requests import Inbound, Refusal, RequestReader
+from proxy.requests import Refusal, RequestReader
 from proxy.responses import proxy_made
 from proxy.retry import Budget
 from proxy.settings import Limits
 
 # How often time-outs are looked at: one timer for all requests, not one for each.
 _SWEEP_SECONDS = 0.05
+_IDLE_SWEEP_SECONDS = 1.0
 # A request may be on its way on a kept connection when the proxy is told to stop: it is waited for this long.
 _LINGER_SECONDS = 0.25
 _OK = 200
@@ -40,6 +42,7 @@ class DataPlane:
     def __init__(
         self, gateway: Gateway, limits: Limits | None = None, *, new_id: Callable[[], bytes] | None = None
     ) -> None:
+        self.loop = asyncio.get_running_loop()
         self.gateway = gateway
         self.limits = limits or Limits()
         self.pseudonym = self.limits.pseudonym.encode()
@@ -47,6 +50,7 @@ class DataPlane:
         self.closing = False
         self.attempts_under_way: set[Exchange] = set()
         self.trusts = peers(self.limits.trusted_peers)
+        self.budget = Budget()
         self._new_id = new_id or request_ids()
         self._reader = RequestReader(
             header_bytes=self.limits.header_bytes,
@@ -55,17 +59,16 @@ class DataPlane:
             pseudonym=self.pseudonym,
             new_id=self._new_id,
         )
-        self.budget = Budget()
         self._server = _Server(self)
         self._listener: asyncio.Server | None = None
         self._connections: set[ClientConnection] = set()
-        self._busy: set[ClientConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._idle_check = 0.0
 
     async def start(self, host: str, port: int) -> int:
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._server, host, port, backlog=4096)
+        self._listener = await self.loop.create_server(self._server, host, port, backlog=4096)
         self._sweep()
         return int(self._listener.sockets[0].getsockname()[1])
 
@@ -75,17 +78,20 @@ class DataPlane:
         if self._listener is not None:
             self._listener.close()
         await asyncio.sleep(min(_LINGER_SECONDS, seconds))
-        for connection in self._connections - self._busy:
-            connection.close()
+        for connection in [each for each in self._connections if not each.busy]:
+            connection.close_idle()
         self._check_quiet()
         try:
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()
         except TimeoutError:
-            _log.warning("%d requests did not finish within %g s and are cut", len(self._busy), seconds)
-        await self._server.shutdown(timeout=0.1)
+            _log.warning("%d requests did not finish within %g s", self.gateway.counts.in_flight, seconds)
         if self._sweeper is not None:
             self._sweeper.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.shutdown(timeout=0.1)
 
     def mask(self) -> bytes:
         return os.urandom(4)
@@ -110,122 +116,140 @@ class DataPlane:
             self.gateway.ledger.reject(request_id, reason, status)
         connection.send(proxy_made(status, reason, message, request_id, keep_alive=False, head_only=False))
 
+    def begin(self, client: ClientConnection, message: RawRequestMessage, content: StreamReader) -> None:
+        """Serve a request from the call that its last byte made, if nothing has to be waited for; else in a task."""
+        started = self.loop.time()
+        self.gateway.counts.begin()
+        try:
+            self._begin(client, message, content, started)
+        except Exception:  # noqa: BLE001  the event loop would only log it, and the client wait for ever
+            self._broken(client, started)
+
     # A request
 
-    async def handle(self, request: ClientRequest) -> Written:
-        client, counts = request.protocol, self.gateway.counts
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        counts.begin()
-        self._busy.add(client)
-        outcome = "failed"
-        try:
-            outcome, keep_alive = await self._answer(request, client, started)
-        except Exception:  # noqa: BLE001  aiohttp would write its 500 into the answer
-            _log.exception("a request could not be handled: its connection is cut")
-            client.abort(reset=True)
-            return CLOSE
-        finally:
-            self._busy.discard(client)
-            counts.end(outcome, loop.time() - started)
-            if self.closing:
-                self._check_quiet()
-        if not keep_alive or self.closing:
-            return CLOSE
-        if client.writing_paused:
-            await self._written_out(client)
-        return KEEP
-
-    async def _answer(self, request: ClientRequest, client: ClientConnection, started: float) -> tuple[str, bool]:
-        message = request.message
+    def _begin(
+        self, client: ClientConnection, message: RawRequestMessage, content: StreamReader, started: float
+    ) -> None:
         request_id, found = self._reader.read(
             message.method.encode(),
             message.path.encode("utf-8", "surrogateescape"),
             message.raw_headers,
             keep_alive=not message.should_close,
-            http10=message.version < (1, 1),
+            http10=message.version < HttpVersion11,
             upgrade=message.upgrade,
         )
         if isinstance(found, Refusal):
             self.gateway.ledger.reject(request_id, found.reason, found.status)
-            return self._own(
-                client, found.status, found.reason, found.message, request_id=request_id, method=message.method
-            )
-        if found.max_forwards == 0:
-            return self._own(
-                client,
-                _OK,
-                "answered-here",
-                "",
-                request_id=request_id,
-                method=message.method,
-                keep_alive=found.keep_alive,
-            )
-        ended = await Forwarding(self, client, request.content, found, started=started).run()
-        return await self._conclude(client, found, ended)
+            ended = Ended(Result.OK, answered=False, status=found.status, reason=found.reason, message=found.message)
+            self._own(client, ended, request_id, message.method.encode(), started, keep_alive=False)
+        elif found.max_forwards == 0:
+            ended = Ended(Result.OK, answered=False, status=_OK, reason="answered-here")
+            self._own(client, ended, request_id, found.method, started, keep_alive=found.keep_alive)
+        else:
+            forwarding = Forwarding(self, client, content, found, started=started)
+            if not forwarding.at_once(lambda exchange, ended: self._attempted(forwarding, exchange, ended)):
+                self._in_task(forwarding)
 
-    async def _conclude(self, client: ClientConnection, inbound: Inbound, ended: Ended) -> tuple[str, bool]:
-        if ended.tunnel is not None:
-            if ended.result is Result.CUT:
+    def _attempted(self, forwarding: Forwarding, exchange: Exchange, ended: Ended) -> None:
+        """Conclude after an attempt that was begun at once, or go on in a task."""
+        if ended.result is Result.OK and ended.tunnel is None:
+            self._finish(forwarding.client, "ok", forwarding.started, keep_alive=ended.keep_alive)
+        elif ended.tunnel is not None:
+            self._in_task(forwarding, ended)
+        elif forwarding.may_go_on(ended, exchange.claim):
+            self._in_task(forwarding)
+        else:
+            self._conclude(forwarding, ended)
+
+    def _in_task(self, forwarding: Forwarding, ended: Ended | None = None) -> None:
+        task = self.loop.create_task(self._forward(forwarding, ended))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _forward(self, forwarding: Forwarding, ended: Ended | None) -> None:
+        try:
+            ended = ended or await forwarding.run()
+            if ended.tunnel is not None and ended.result is Result.CUT:
                 await ended.tunnel.farewell()
-            return ended.result.value, False
+            self._conclude(forwarding, ended)
+        except asyncio.CancelledError:
+            forwarding.client.abort()
+            self._finish(forwarding.client, "aborted_at_stop", forwarding.started, keep_alive=False)
+            raise
+        except Exception:  # noqa: BLE001  nobody waits for the task
+            self._broken(forwarding.client, forwarding.started)
+
+    def _conclude(self, forwarding: Forwarding, ended: Ended) -> None:
+        client, inbound, started = forwarding.client, forwarding.inbound, forwarding.started
         if ended.answered:
-            return ended.result.value, ended.keep_alive
+            keep_alive = ended.keep_alive and ended.tunnel is None
+            self._finish(client, ended.result.value, started, keep_alive=keep_alive)
+            return
         # A body that waits for its 100 may still come, or never: only the end of the connection is clear.
         keep_alive = inbound.keep_alive and not inbound.expects_continue and ended.reason not in _CLOSING
-        return self._own(
-            client,
-            ended.status,
-            ended.reason,
-            ended.message,
-            request_id=inbound.request_id,
-            method=inbound.method.decode(),
-            keep_alive=keep_alive,
-        )
+        self._own(client, ended, inbound.request_id, inbound.method, started, keep_alive=keep_alive)
 
     def _own(
         self,
         client: ClientConnection,
-        status: int,
-        reason: str,
-        message: str,
-        *,
+        ended: Ended,
         request_id: bytes,
-        method: str,
-        keep_alive: bool = False,
-    ) -> tuple[str, bool]:
+        method: bytes,
+        started: float,
+        *,
+        keep_alive: bool,
+    ) -> None:
+        """Answer in the proxy's own name."""
         keep_alive = keep_alive and not self.closing
-        head_only = method == "HEAD"
+        head_only = method == b"HEAD"
+        status, reason, message = ended.status, ended.reason, ended.message
         client.send(proxy_made(status, reason, message, request_id, keep_alive=keep_alive, head_only=head_only))
-        return reason, keep_alive
+        self._finish(client, reason, started, keep_alive=keep_alive)
 
-    async def _written_out(self, client: ClientConnection) -> None:
-        """Begin nothing more for a client that does not take what it was given."""
-        try:
-            async with asyncio.timeout(self.limits.client_seconds):
-                await client.drained()
-        except (TimeoutError, ConnectionError):
-            client.abort()
+    def _broken(self, client: ClientConnection, started: float) -> None:
+        _log.exception("a request could not be handled: its connection is cut")
+        client.abort(reset=True)
+        self._finish(client, "failed", started, keep_alive=False)
+
+    def _finish(self, client: ClientConnection, outcome: str, started: float, *, keep_alive: bool) -> None:
+        self.gateway.counts.end(outcome, self.loop.time() - started)
+        client.finished(keep_alive=keep_alive and not self.closing)
+        if self.closing:
+            self._check_quiet()
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        """Look after all time-outs: one timer for everything costs less than one for each."""
+        now = self.loop.time()
         for exchange in [each for each in self.attempts_under_way if each.deadline <= now]:
             exchange.expire()
         for pool in self.gateway.pools.values():
             pool.expire(now)
-        self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
+        if now >= self._idle_check:
+            self._idle_check = now + _IDLE_SWEEP_SECONDS
+            self._close_idle(now)
+        self._sweeper = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def _close_idle(self, now: float) -> None:
+        for client in [each for each in self._connections if not each.busy]:
+            stuck = client.writing_paused
+            if now - client.idle_since > (self.limits.client_seconds if stuck else self.limits.idle_seconds):
+                if stuck:
+                    client.abort()
+                client.close_idle()
 
     def _check_quiet(self) -> None:
-        if self.closing and not self._busy:
+        if self.closing and not self.gateway.counts.in_flight:
             self._quiet.set()
 
 
 class _Server(web.Server):
     def __init__(self, plane: DataPlane) -> None:
-        # A request's factory and handler are duck-typed on aiohttp's side: see `ClientRequest` and `Written`.
-        super().__init__(plane.handle, request_factory=ClientRequest)  # type: ignore[arg-type]
+        super().__init__(_unused)
         self._plane = plane
 
     def __call__(self) -> web.RequestHandler:
-        return ClientConnection(self._plane, self, asyncio.get_running_loop())
+        return ClientConnection(self._plane, self, self._plane.loop)
+
+
+async def _unused(_request: web.BaseRequest) -> web.StreamResponse:
+    raise RuntimeError("requests are begun by their connections")

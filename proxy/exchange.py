@@ -1,23 +1,23 @@
 """One attempt: a claimed replica is sent the request, and its answer goes to the client as it comes.
 
 Both ways go at the pace of the slower side. However it ends, the claim is given back and the ledger told exactly once.
-What happens on either connection is told in calls, not awaited: the attempt waits for one thing, its end.
+What happens on either connection is told in calls, not awaited: an attempt on a kept connection needs no task at all.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
 
+from proxy import ledger
 from proxy.client import ClientConnection
 from proxy.event_stream import EventBoundary
 from proxy.fields import Field, Framing
 from proxy.gateway import Gateway
 from proxy.ledger import Result
-from proxy.pool import ConnectFailedError
 from proxy.requests import Inbound, request_head
 from proxy.responses import ResponseHead, response_head, switching_head
 from proxy.retry import Replay
@@ -30,22 +30,38 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NEVER = float("inf")
 
 
-@dataclass(slots=True, kw_only=True)
 class Ended:
     """How an attempt ended. Unless `answered`, the client has seen nothing and gets status and reason."""
 
-    result: Result
-    answered: bool
-    keep_alive: bool = False
-    status: int = 0
-    reason: str = ""
-    message: str = ""
-    tunnel: Tunnel | None = None
+    __slots__ = ("answered", "keep_alive", "message", "reason", "result", "status", "tunnel")
+
+    def __init__(
+        self,
+        result: Result,
+        *,
+        answered: bool,
+        keep_alive: bool = False,
+        status: int = 0,
+        reason: str = "",
+        message: str = "",
+    ) -> None:
+        self.result = result
+        self.answered = answered
+        self.keep_alive = keep_alive
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.tunnel: Tunnel | None = None
+
+
+_ANSWERED = {keep: Ended(Result.OK, answered=True, keep_alive=keep) for keep in (True, False)}
 
 
 class Surroundings(Protocol):
     """What all attempts of one proxy share."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
     @property
     def gateway(self) -> Gateway: ...
     @property
@@ -60,79 +76,103 @@ class Surroundings(Protocol):
 
 
 class Exchange:
-    def __init__(
+    """`begin`, then `send` on a connection (or `fail_to_connect`); `on_end` is called once, whatever happens."""
+
+    # What most attempts never need is a default of the class: each is made very often.
+    deadline = _NEVER
+    _connection: UpstreamConnection | None = None
+    _pump: "asyncio.Task[None] | None" = None
+    _writable: "asyncio.Future[None] | None" = None
+    _events: EventBoundary | None = None
+    _cutting: asyncio.TimerHandle | None = None
+    _tunnel: Tunnel | None = None
+    _head: ResponseHead | None = None
+    _status = 0
+    _up = _down = 0
+    _chunked = _keep_alive = _sent_all = False
+    ended: Ended | None = None
+
+    def __init__(  # noqa: PLR0917  called for each attempt: keywords cost
         self,
         world: Surroundings,
         client: ClientConnection,
         content: StreamReader,
         inbound: Inbound,
-        replay: Replay,
+        claim: Claim,
+        on_end: "Callable[[Exchange, Ended], None]",
         *,
         attempt: int,
-        forwarding: bytes,
+        replay: Replay | None,
         give_up_at: float,
     ) -> None:
         self._world = world
-        self._loop = asyncio.get_running_loop()
+        self._loop = world.loop
         self._client = client
         self._content = content
-        self._inbound = inbound
-        self._replay = replay
-        self._attempt = attempt
-        self._forwarding = forwarding
+        self.inbound = inbound
+        self.claim = claim
+        self._on_end = on_end
+        self.attempt = attempt
+        self.replay = replay
         self._give_up_at = give_up_at
-        self._done: asyncio.Future[None] = self._loop.create_future()
-        self._ended: Ended | None = None
-        self._claim: Claim | None = None
-        self._connection: UpstreamConnection | None = None
-        self._pump: asyncio.Task[None] | None = None
-        self._writable: asyncio.Future[None] | None = None
-        self._head: ResponseHead | None = None
-        self._status: int | None = None
-        self._chunked = self._keep_alive = self._sent_all = False
-        self._events: EventBoundary | None = None
-        self._cutting: asyncio.TimerHandle | None = None
-        self._tunnel: Tunnel | None = None
         self._out: list[bytes] = []
-        self._up = self._down = 0
-        self.deadline = _NEVER
+        self._line: ledger.Attempt | None = None
 
-    async def run(self, claim: Claim, *, fresh: bool) -> Ended:
-        """Carry it out, on a connection of its own if `fresh`."""
-        world, gateway, inbound = self._world, self._world.gateway, self._inbound
-        self._claim = claim
+    def begin(self, *, reused: bool) -> None:
+        """From here on it stands in the ledger, can be cut, and learns if the client leaves."""
+        inbound, claim = self.inbound, self.claim
         claim.cut = self.cut
         self._client.serving = self
-        world.attempts_under_way.add(self)
-        try:
-            if self._client.gone:
-                self._end(Result.CLIENT_GONE)
-            else:
-                await self._ask(claim, fresh=fresh)
-                await self._done
-        finally:
-            ended = self._ended or Ended(result=Result.CLIENT_GONE, answered=True)
-            world.attempts_under_way.discard(self)
-            self._client.serving = None
-            self._let_go(claim)
-            status = self._status or ended.status or None
-            gateway.ledger.end(
-                inbound.request_id, self._attempt, ended.result, status=status, up=self._up, down=self._down
-            )
-            gateway.release(claim, ended.result)
-            gateway.counts.bytes_up += self._up
-            gateway.counts.bytes_down += self._down
-        if self._pump is not None:
-            # aiohttp reads what is left of the body, and must be the only one to.
-            await asyncio.wait({self._pump})
-        return ended
+        self._world.attempts_under_way.add(self)
+        self._line = self._world.gateway.ledger.begin(
+            inbound.request_id,
+            self.attempt,
+            claim.name,
+            claim.epoch,
+            method=inbound.method,
+            path=inbound.target,
+            reused=reused,
+        )
+        if self._client.gone:
+            self._end(Ended(Result.CLIENT_GONE, answered=True))
+
+    def send(self, connection: UpstreamConnection, address: bytes) -> None:
+        if self.ended is not None:
+            connection.abort()
+            return
+        self._connection = connection
+        inbound, content = self.inbound, self._content
+        forwarding = self._client.forwarding(inbound.host, inbound.forwarded)
+        head = request_head(inbound, attempt=self.attempt, address=address, forwarding=forwarding)
+        head_only = inbound.method == b"HEAD"
+        if inbound.framing is Framing.NONE:
+            self._sent_all = True
+            self._waits(self._world.limits.first_byte_seconds)
+        elif self.all_here(content) and not (self.replay and self.replay.sent):
+            head += self._framed(content.read_nowait())
+            self._sent_all = True
+            self._waits(self._world.limits.first_byte_seconds)
+        else:
+            self._pump = self._loop.create_task(self._send_body(connection))
+        connection.start(self, head, head_only=head_only)
+
+    def all_here(self, content: StreamReader) -> bool:
+        """Whether all of the body is here already, so that it can go with the head."""
+        if not content.is_eof() or content.exception() is not None:
+            return False
+        return not 0 < self._world.limits.body_bytes < content.total_bytes
+
+    def fail_to_connect(self, error: Exception) -> None:
+        if self.ended is None:
+            self._world.gateway.errored(self.claim, unreachable=True)
+            self._fail(Result.CONNECT_FAILED, 502, "connect-failed", f"{self.claim.replica}: {error}")
 
     def cut(self) -> None:
         """End it: the drain deadline is there."""
-        if self._ended is not None or self._cutting is not None:
+        if self.ended is not None or self._cutting is not None:
             return
         if self._events is None:
-            self._fail(Result.ABORTED_AT_DRAIN, 504, "drain-deadline", "the drain deadline was reached")
+            self._break_off()
         elif self._events.reached:
             self._end_stream()
         else:
@@ -142,86 +182,40 @@ class Exchange:
 
     def expire(self) -> None:
         """Its deadline is over: whose fault that is depends on what it waited for."""
-        limits, replica = self._world.limits, self._claim.replica if self._claim else ""
+        limits = self._world.limits
         self.deadline = _NEVER
         if self._head is not None and self._client.writing_paused:
             self._abort_client()
-            self._end(Result.CLIENT_GONE)
+            self._end(Ended(Result.CLIENT_GONE, answered=True))
         elif self._pump is not None and not self._sent_all and self._head is None and not self._replica_is_full:
             message = f"no byte of the body came for {limits.client_seconds:g} s"
             self._fail(Result.CLIENT_GONE, 408, "header-timeout", message)
         else:
-            self._fail(Result.TIMEOUT, 504, "upstream-timeout", f"{replica} did not answer in time")
+            self._fail(Result.TIMEOUT, 504, "upstream-timeout", f"{self.claim.replica} did not answer in time")
 
     # Towards the replica
-
-    async def _ask(self, claim: Claim, *, fresh: bool) -> None:
-        gateway, inbound, limits = self._world.gateway, self._inbound, self._world.limits
-        pool = gateway.pools[claim.replica]
-        connection = None if fresh else pool.take(self._loop.time())
-        gateway.ledger.begin(
-            inbound.request_id,
-            self._attempt,
-            replica=claim.replica,
-            epoch=claim.epoch,
-            method=inbound.method,
-            path=inbound.target,
-            reused=connection is not None,
-        )
-        if connection is None:
-            gateway.counts.connected += 1
-            try:
-                connection = await pool.connect(limits.connect_seconds)
-            except ConnectFailedError as error:
-                gateway.errored(claim, unreachable=True)
-                self._fail(Result.CONNECT_FAILED, 502, "connect-failed", f"{claim.replica}: {error}")
-                return
-            if self._ended is not None:
-                connection.abort()
-                return
-        else:
-            gateway.counts.reused += 1
-        self._connection = connection
-        head = request_head(inbound, attempt=self._attempt, address=pool.address, forwarding=self._forwarding)
-        self._start(connection, head)
-
-    def _start(self, connection: UpstreamConnection, head: bytes) -> None:
-        inbound, content = self._inbound, self._content
-        head_only = inbound.method == b"HEAD"
-        if inbound.framing is Framing.NONE:
-            self._sent_all = True
-            self._waits(self._world.limits.first_byte_seconds)
-            connection.start(self, head, head_only=head_only)
-        elif content.is_eof() and content.exception() is None and not self._replay.sent and not self._is_too_large():
-            # All of the body is here already: it goes with the head.
-            connection.start(self, head + self._framed(content.read_nowait()), head_only=head_only)
-            self._sent_all = True
-            self._waits(self._world.limits.first_byte_seconds)
-        else:
-            connection.start(self, head, head_only=head_only)
-            if inbound.expects_continue and not self._replay.continued:
-                self._replay.continued = True
-                self._client.send(_CONTINUE)
-            self._pump = self._loop.create_task(self._send_body(connection))
-
-    def _is_too_large(self) -> bool:
-        return 0 < self._world.limits.body_bytes < self._content.total_bytes
 
     def _framed(self, data: bytes) -> bytes:
         """Return a whole body as the replica gets it."""
         self._up = len(data)
-        self._replay.note(data)
-        if self._inbound.framing is Framing.LENGTH:
+        if self.replay is not None:
+            self.replay.note(data)
+        if self.inbound.framing is Framing.LENGTH:
             return data
         return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
 
     async def _send_body(self, connection: UpstreamConnection) -> None:
-        chunked = self._inbound.framing is Framing.CHUNKED
+        chunked, replay = self.inbound.framing is Framing.CHUNKED, self.replay
+        if self.inbound.expects_continue and not (replay and replay.continued):
+            self._client.send(_CONTINUE)
+            if replay is not None:
+                replay.continued = True
         try:
-            for data in list(self._replay.sent):
+            for data in list(replay.sent) if replay is not None else ():
                 await self._send_piece(connection, data, chunked=chunked)
             while data := await self._read_client():
-                self._replay.note(data)
+                if replay is not None:
+                    replay.note(data)
                 await self._send_piece(connection, data, chunked=chunked)
         except (RequestPayloadError, HttpProcessingError) as error:
             self._fail(Result.CLIENT_GONE, 400, "bad-request", f"the body is malformed: {error}")
@@ -245,7 +239,7 @@ class Exchange:
             self._fail(Result.CLIENT_GONE, 413, "body-too-large", f"the body is larger than {most} bytes")
             return
         connection.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
-        while connection.writing_paused and self._ended is None:
+        while connection.writing_paused and self.ended is None:
             self._waits(self._world.limits.first_byte_seconds)
             self._writable = self._loop.create_future()
             await self._writable
@@ -257,19 +251,21 @@ class Exchange:
     # What the replica's connection tells
 
     def answer_interim(self, head: bytes) -> None:
-        if not self._inbound.http10:
+        if not self.inbound.http10:
             self._client.send(head)
 
     def answer_head(self, head: ResponseHead) -> None:
-        http10 = self._inbound.http10
+        inbound, world = self.inbound, self._world
         self._head, self._status = head, head.status
-        by_close = http10 and head.framing in {Framing.CHUNKED, Framing.CLOSE}
-        self._chunked = not http10 and head.framing in {Framing.CHUNKED, Framing.CLOSE}
-        self._keep_alive = self._inbound.keep_alive and not by_close and not self._world.closing
-        if head.event_stream and head.framing is not Framing.NONE and self._claim is not None:
+        keep_alive = inbound.keep_alive and not world.closing
+        if head.has_no_length:
+            self._chunked = not inbound.http10
+            keep_alive = keep_alive and self._chunked
+        if head.event_stream:
             self._events = EventBoundary()
-            self._world.gateway.becomes(self._claim, Kind.STREAM)
-        self._out.append(response_head(head, keep_alive=self._keep_alive, http10=http10, via=self._world.via))
+            world.gateway.becomes(self.claim, Kind.STREAM)
+        self._keep_alive = keep_alive
+        self._out.append(response_head(head, keep_alive=keep_alive, http10=inbound.http10, via=world.via))
 
     def answer_body(self, data: bytes) -> None:
         if self._events is not None:
@@ -290,59 +286,56 @@ class Exchange:
             self._out.append(data)
 
     def answer_read(self, *, complete: bool) -> None:
-        if self._ended is not None:
+        if self.ended is not None:
             return
-        if complete and self._chunked:
-            self._out.append(b"0\r\n\r\n")
-        self._flush()
         if complete:
-            self._end(Result.OK, keep_alive=self._keep_alive)
-        elif self._client.writing_paused:
+            if self._chunked:
+                self._out.append(b"0\r\n\r\n")
+            self._flush()
+            self._end(_ANSWERED[self._keep_alive])
+            return
+        self._flush()
+        if self._client.writing_paused:
             self.client_paused(paused=True)
         else:
-            self._waits(_NEVER if self._events is not None else self._world.limits.idle_answer_seconds)
+            self._waits(self._between_bytes)
 
     def answer_switched(self, fields: list[Field], tail: bytes) -> None:
-        claim, connection = self._claim, self._connection
-        if not self._inbound.upgrades or claim is None or connection is None:
+        connection = self._connection
+        if not self.inbound.upgrades or connection is None:
             self.answer_failed(BadAnswerError("the replica switches protocols, and nobody asked it to"))
             return
         self._status = 101
         self.deadline = _NEVER
-        tunnel = Tunnel(
-            self._client,
-            connection,
-            self._tunnel_ended,
-            grace=self._world.limits.cut_grace_seconds,
-            mask=self._world.mask(),
-        )
-        self._tunnel = tunnel
-        claim.cut = tunnel.cut
+        grace, mask = self._world.limits.cut_grace_seconds, self._world.mask()
+        tunnel = self._tunnel = Tunnel(self._client, connection, self._tunnel_ended, grace=grace, mask=mask)
+        self.claim.cut = tunnel.cut
         connection.tunnel(tunnel)
         self._client.send(switching_head(fields, self._world.via))
         if tail:
             tunnel.from_replica(tail)
         self._client.tunnel_to(tunnel)
-        self._world.gateway.becomes(claim, Kind.WEBSOCKET)
+        self._world.gateway.becomes(self.claim, Kind.WEBSOCKET)
 
     def _tunnel_ended(self, result: Result) -> None:
+        ended = Ended(result, answered=True)
+        ended.tunnel = self._tunnel
         if self._tunnel is not None:
             self._up, self._down = self._tunnel.up, self._tunnel.down
-        self._set(Ended(result=result, answered=True, tunnel=self._tunnel))
+        self._end(ended)
 
     def answer_failed(self, error: UpstreamError) -> None:
-        replica = self._claim.replica if self._claim else ""
         malformed = isinstance(error, BadAnswerError)
         if self._head is not None:
             self._flush()
             self._fail(Result.MALFORMED if malformed else Result.TRUNCATED, 502, "upstream-closed", "")
             return
-        if self._claim is not None:
-            self._world.gateway.errored(self._claim, unreachable=False)
+        self._world.gateway.errored(self.claim, unreachable=False)
+        message = f"{self.claim.replica}: {error}"
         if malformed:
-            self._fail(Result.MALFORMED, 502, "bad-answer", f"{replica}: {error}")
+            self._fail(Result.MALFORMED, 502, "bad-answer", message)
         else:
-            self._fail(Result.CLOSED_BEFORE_RESPONSE, 502, "upstream-closed", f"{replica}: {error}")
+            self._fail(Result.CLOSED_BEFORE_RESPONSE, 502, "upstream-closed", message)
 
     def replica_takes_more(self) -> None:
         if self._writable is not None and not self._writable.done():
@@ -351,19 +344,25 @@ class Exchange:
     # What the client's connection tells
 
     def client_gone(self) -> None:
-        self._end(Result.CLIENT_GONE)
+        self._end(Ended(Result.CLIENT_GONE, answered=True))
 
     def client_paused(self, *, paused: bool) -> None:
-        if self._connection is None or self._ended is not None:
+        if self._connection is None or self.ended is not None:
             return
         if paused:
             self._connection.pause_reading()
             self._waits(self._world.limits.client_seconds)
         else:
-            self._waits(_NEVER if self._events is not None else self._world.limits.idle_answer_seconds)
+            self._waits(self._between_bytes)
             self._connection.resume_reading()
 
     # The end
+
+    @property
+    def _between_bytes(self) -> float:
+        if self._head is None:
+            return self._world.limits.first_byte_seconds
+        return _NEVER if self._events is not None else self._world.limits.idle_answer_seconds
 
     def _flush(self) -> None:
         if self._out:
@@ -371,7 +370,8 @@ class Exchange:
             self._client.send(out[0] if len(out) == 1 else b"".join(out))
 
     def _waits(self, seconds: float) -> None:
-        self.deadline = _NEVER if seconds == _NEVER else min(self._loop.time() + seconds, self._give_up_at)
+        if self.ended is None:
+            self.deadline = _NEVER if seconds == _NEVER else min(self._loop.time() + seconds, self._give_up_at)
 
     def _end_stream(self) -> None:
         """End an event stream between two events, so that its client sees an end and not a failure."""
@@ -381,49 +381,59 @@ class Exchange:
         if self._chunked:
             self._out.append(b"0\r\n\r\n")
         self._flush()
-        self._end(Result.CUT, keep_alive=self._keep_alive)
+        self._end(Ended(Result.CUT, answered=True, keep_alive=self._keep_alive))
 
     def _break_off(self) -> None:
         self._fail(Result.ABORTED_AT_DRAIN, 504, "drain-deadline", "the drain deadline was reached")
 
     def _fail(self, result: Result, status: int, reason: str, message: str) -> None:
-        if self._ended is not None:
+        if self.ended is not None:
             return
         if self._head is None:
-            self._set(Ended(result=result, answered=False, status=status, reason=reason, message=message))
+            self._end(Ended(result, answered=False, status=status, reason=reason, message=message))
             return
         self._abort_client()
-        self._end(result)
+        self._end(Ended(result, answered=True))
 
     def _abort_client(self) -> None:
         """End the client's connection so that it cannot take what it has for the whole answer."""
-        by_close = self._head is not None and self._inbound.http10 and self._head.framing is not Framing.LENGTH
-        self._client.abort(reset=by_close)
+        head = self._head
+        self._client.abort(reset=head is not None and head.has_no_length and self.inbound.http10)
 
-    def _end(self, result: Result, *, keep_alive: bool = False) -> None:
-        self._set(Ended(result=result, answered=True, keep_alive=keep_alive))
+    def _end(self, ended: Ended) -> None:
+        """Give everything back, tell the ledger, and whoever waits: once."""
+        if self.ended is not None:
+            return
+        self.ended = ended
+        self.deadline = _NEVER
+        world = self._world
+        gateway = world.gateway
+        world.attempts_under_way.discard(self)
+        self._client.serving = self._tunnel
+        self._let_go(ended)
+        status = self._status or ended.status
+        gateway.ledger.end(self._line, ended.result, status=status, up=self._up, down=self._down)
+        counts = gateway.counts
+        counts.bytes_up += self._up
+        counts.bytes_down += self._down
+        gateway.release(self.claim, ended.result)
+        self._on_end(self, ended)
 
-    def _set(self, ended: Ended) -> None:
-        if self._ended is None:
-            self._ended = ended
-            self.deadline = _NEVER
-            if not self._done.done():
-                self._done.set_result(None)
-
-    def _let_go(self, claim: Claim) -> None:
+    def _let_go(self, ended: Ended) -> None:
         """Give the connection back if all went well and all was sent; otherwise nobody else can use it."""
         if self._cutting is not None:
             self._cutting.cancel()
         if self._pump is not None:
             self._pump.cancel()
-        connection, ended = self._connection, self._ended
-        if connection is None:
+        connection = self._connection
+        if connection is None or ended.tunnel is not None:
             return
-        if ended is not None and ended.tunnel is not None:
-            return
-        pool = self._world.gateway.pools.get(claim.replica)
-        if pool is not None and self._sent_all and ended is not None and ended.result is Result.OK:
-            self._world.gateway.answered(claim)
-            pool.put(connection, self._loop.time())
+        if ended.result is Result.OK and self._sent_all:
+            self._world.gateway.answered(self.claim, connection)
         else:
             connection.abort()
+
+    async def body_left(self) -> None:
+        """Wait until nobody reads the client's body any more."""
+        if self._pump is not None:
+            await asyncio.wait({self._pump})

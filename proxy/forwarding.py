@@ -1,6 +1,7 @@
 """One request: which replicas are asked, one after another, until one answers or none may be asked any more."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import StreamReader
@@ -10,12 +11,14 @@ from proxy.exchange import Ended, Exchange, Surroundings
 from proxy.fields import Framing
 from proxy.hold import HoldFullError, HoldTimeoutError, LeftError
 from proxy.ledger import Result
+from proxy.pool import ConnectFailedError
 from proxy.requests import SAFE, Inbound
 from proxy.retry import Budget, Replay, may_connect_elsewhere, may_repeat
 from proxy.routing import Claim
 
 # What aiohttp may have read of a body before anybody asks for it.
 _READ_AHEAD = 128 * 1024
+_NEVER = float("inf")
 
 
 class Proxy(Surroundings, Protocol):
@@ -24,27 +27,61 @@ class Proxy(Surroundings, Protocol):
 
 
 class Forwarding:
+    """`at_once` if it can be begun without waiting for anything; else, and to go on after it, `run`."""
+
     def __init__(
         self, proxy: Proxy, client: ClientConnection, content: StreamReader, inbound: Inbound, *, started: float
     ) -> None:
         self._proxy = proxy
         self._gateway = proxy.gateway
-        self._client = client
+        self.client = client
         self._content = content
-        self._inbound = inbound
-        self._replay = Replay(keeps=inbound.may_repeat)
-        self._tried: list[str] = []
-        self._last: Ended | None = None
-        self._attempts = self._repeats = 0
+        self.inbound = inbound
+        self.started = started
         # The listening socket of a replica that is about to go is the first thing it closes: that a connection can be
         # made shows that it is not yet going, that one is still open does not.
         self._fresh = proxy.gateway.table.in_transition and inbound.method not in SAFE
         total = proxy.limits.total_seconds
-        self._give_up_at = started + total if total else float("inf")
+        self._give_up_at = started + total if total else _NEVER
+        self._replay: Replay | None = None
+        self._tried: list[str] = []
+        self._claim: Claim | None = None
+        self._last: Ended | None = None
+        self._attempts = self._repeats = 0
+
+    def at_once(self, on_end: Callable[[Exchange, Ended], None]) -> bool:
+        """Begin the first attempt if a kept connection to a replica is at hand and all of the request is here."""
+        if self.inbound.framing is not Framing.NONE:
+            if not self._content.is_eof() or self._content.exception() is not None:
+                return False
+            self._replay = Replay(keeps=self.inbound.may_repeat)
+        claim = self._claim = self._gateway.claim(())
+        if claim is None or self._fresh:
+            return False
+        pool = self._gateway.pools[claim.replica]
+        connection = pool.take(self._proxy.loop.time())
+        if connection is None:
+            return False
+        self._claim = None
+        self._gateway.counts.reused += 1
+        exchange = self._exchange(claim, on_end)
+        exchange.begin(reused=True)
+        exchange.send(connection, pool.address)
+        return True
+
+    def may_go_on(self, ended: Ended, claim: Claim) -> bool:
+        """Whether an attempt that failed is followed by another; if so, `run` makes it."""
+        if ended.answered or self.client.gone or not self._policy_allows(ended.result):
+            return False
+        self._gateway.counts.retries[ended.result.value] += 1
+        self._last = ended
+        self._tried.append(claim.replica)
+        self._fresh = True
+        return True
 
     async def run(self) -> Ended:
         try:
-            claim = self._gateway.claim(self._tried)
+            claim = self._claim or self._next()
             while True:
                 if claim is None:
                     held = await self._held()
@@ -52,37 +89,61 @@ class Forwarding:
                         return held
                     claim = held
                 ended = await self._attempt(claim)
-                if ended.answered or self._client.gone or not self._may_go_on(ended.result):
+                if not self.may_go_on(ended, claim):
                     return ended
-                self._gateway.counts.retries[ended.result.value] += 1
-                self._last = ended
-                self._tried.append(claim.replica)
-                self._fresh = True
                 claim = self._next()
         finally:
             if self._repeats:
                 self._proxy.budget.give_back()
 
     async def _attempt(self, claim: Claim) -> Ended:
+        if self._replay is None and self.inbound.framing is not Framing.NONE:
+            self._replay = Replay(keeps=self.inbound.may_repeat)
+        done: asyncio.Future[Ended] = self._proxy.loop.create_future()
+
+        def tell(_: Exchange, ended: Ended) -> None:
+            if not done.done():
+                done.set_result(ended)
+
+        exchange = self._exchange(claim, tell)
+        pool = self._gateway.pools[claim.replica]
+        connection = None if self._fresh else pool.take(self._proxy.loop.time())
+        exchange.begin(reused=connection is not None)
+        try:
+            if connection is None:
+                self._gateway.counts.connected += 1
+                connection = await pool.connect(self._proxy.limits.connect_seconds)
+            else:
+                self._gateway.counts.reused += 1
+            exchange.send(connection, pool.address)
+        except ConnectFailedError as error:
+            exchange.fail_to_connect(error)
+        try:
+            ended = await done
+        finally:
+            exchange.client_gone()
+        await exchange.body_left()
+        return ended
+
+    def _exchange(self, claim: Claim, on_end: Callable[[Exchange, Ended], None]) -> Exchange:
         self._attempts += 1
-        exchange = Exchange(
+        return Exchange(
             self._proxy,
-            self._client,
+            self.client,
             self._content,
-            self._inbound,
-            self._replay,
+            self.inbound,
+            claim,
+            on_end,
             attempt=self._attempts,
-            forwarding=self._client.forwarding(self._inbound.host, self._inbound.forwarded),
+            replay=self._replay,
             give_up_at=self._give_up_at,
         )
-        return await exchange.run(claim, fresh=self._fresh)
 
-    def _may_go_on(self, result: Result) -> bool:
-        limits = self._proxy.limits
-        if may_connect_elsewhere(result, attempt=self._attempts, attempts=limits.attempts):
+    def _policy_allows(self, result: Result) -> bool:
+        if may_connect_elsewhere(result, attempt=self._attempts, attempts=self._proxy.limits.attempts):
             return True
-        repeatable = self._inbound.may_repeat
-        if not may_repeat(result, repeatable=repeatable, replayable=self._replay.possible, repeats=self._repeats):
+        replayable = self._replay is None or self._replay.possible
+        if not may_repeat(result, repeatable=self.inbound.may_repeat, replayable=replayable, repeats=self._repeats):
             return False
         if not self._proxy.budget.take(self._gateway.counts.in_flight):
             return False
@@ -98,25 +159,24 @@ class Forwarding:
         return claim
 
     async def _held(self) -> Claim | Ended:
-        hold, counts, inbound = self._gateway.hold, self._gateway.counts, self._inbound
+        hold, counts, inbound = self._gateway.hold, self._gateway.counts, self.inbound
         if not hold.enabled:
             return self._last or self._nobody("no-ready-replica", 503, "no replica is ready")
         body = _READ_AHEAD if inbound.framing is Framing.CHUNKED else min(inbound.length, _READ_AHEAD)
-        loop = asyncio.get_running_loop()
-        since = loop.time()
+        since = self._proxy.loop.time()
         try:
-            return await hold.wait(self._tried, len(inbound.onward) + body, self._client)
+            return await hold.wait(self._tried, len(inbound.onward) + body, self.client)
         except HoldFullError:
             return self._nobody("hold-full", 503, "no replica is ready, and there is no room to wait for one")
         except HoldTimeoutError:
             return self._nobody("hold-timeout", 504, f"no replica became ready within {hold.seconds:g} s")
         except LeftError:
             self._gateway.ledger.reject(inbound.request_id, "client-gone", 0)
-            return Ended(result=Result.CLIENT_GONE, answered=True)
+            return Ended(Result.CLIENT_GONE, answered=True)
         finally:
-            self._client.serving = None
-            counts.held_seconds.add(loop.time() - since)
+            self.client.serving = None
+            counts.held_seconds.add(self._proxy.loop.time() - since)
 
     def _nobody(self, reason: str, status: int, message: str) -> Ended:
-        self._gateway.ledger.reject(self._inbound.request_id, reason, status)
-        return Ended(result=Result.CONNECT_FAILED, answered=False, status=status, reason=reason, message=message)
+        self._gateway.ledger.reject(self.inbound.request_id, reason, status)
+        return Ended(Result.CONNECT_FAILED, answered=False, status=status, reason=reason, message=message)

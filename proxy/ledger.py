@@ -1,8 +1,9 @@
-"""The proxy's ledger of a run: one line per attempt begun, ended, or request rejected.
+"""The proxy's ledger of a run: what became of each attempt, and each request rejected.
 
-Lines are gathered and written by a thread every 20 ms: no request waits for a disk. What does not fit while the disk
-is slow is lost, counted, and said in the ledger itself. A `kill -9` loses what was not written yet; then the ledger
-says that the proxy was restarted.
+Lines are gathered and written by a thread every 20 ms: no request waits for a disk. An attempt that is over by then is
+one line, a longer one has a line at its begin and one at its end. What does not fit while the disk is slow is lost,
+counted, and said in the ledger itself. A `kill -9` loses what was not written yet; then the ledger says that the proxy
+was restarted.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +35,52 @@ class Result(StrEnum):
     CUT = "cut"
 
 
+_RESULTS = {result: result.encode() for result in Result}
+
+
+class Attempt:
+    """An attempt under way."""
+
+    __slots__ = ("attempt", "begun", "epoch", "id", "method", "path", "replica", "reused")
+
+    def __init__(
+        self,
+        id_: bytes,
+        attempt: int,
+        replica: bytes,
+        epoch: int,
+        *,
+        method: bytes,
+        path: bytes,
+        reused: bool,
+        begun: int,
+    ) -> None:
+        self.id = id_
+        self.attempt = attempt
+        self.replica = replica
+        self.epoch = epoch
+        self.method = method
+        self.path = path
+        self.reused = reused
+        self.begun = begun
+
+    def head(self, kind: bytes) -> bytes:
+        return (
+            b'{"e":"%b","id":"%b","attempt":%d,"replica":"%b","epoch":%d,"method":"%b","path":%b,"reused":%b,"t":%d'
+            % (
+                kind,
+                self.id,
+                self.attempt,
+                self.replica,
+                self.epoch,
+                self.method,
+                _quoted(self.path),
+                b"true" if self.reused else b"false",
+                self.begun,
+            )
+        )
+
+
 class Ledger:
     """Writes nothing while no run is open. A write that fails closes it without a footer, so that readers see a gap."""
 
@@ -45,6 +93,8 @@ class Ledger:
         self._file: int | None = None
         self._attempts = 0
         self._pending: list[bytes] = []
+        self._begun: dict[Attempt, None] = {}
+        self._outgoing: deque[list[bytes]] = deque()
         self._disk = threading.Lock()
         self._lost = 0
         self._flush_soon: asyncio.TimerHandle | None = None
@@ -81,35 +131,33 @@ class Ledger:
         self.run = None
 
     def begin(
-        self, id_: bytes, attempt: int, *, replica: str, epoch: int, method: bytes, path: bytes, reused: bool
-    ) -> None:
+        self, id_: bytes, attempt: int, replica: bytes, epoch: int, *, method: bytes, path: bytes, reused: bool
+    ) -> Attempt | None:
         if self._file is None:
-            return
+            return None
         self._attempts += 1
-        self._line(
-            b'{"e":"begin","id":"%b","attempt":%d,"replica":"%b","epoch":%d,"method":"%b","path":%b,"reused":%b,"t":%d}\n'
-            % (
-                id_,
-                attempt,
-                replica.encode(),
-                epoch,
-                method,
-                _quoted(path),
-                b"true" if reused else b"false",
-                self._clock(),
-            )
-        )
+        begun = Attempt(id_, attempt, replica, epoch, method=method, path=path, reused=reused, begun=self._clock())
+        if self._room():
+            self._begun[begun] = None
+        return begun
 
-    def end(self, id_: bytes, attempt: int, result: Result, *, status: int | None, up: int, down: int) -> None:
-        if self._file is None:
+    def end(self, attempt: Attempt | None, result: Result, *, status: int | None, up: int, down: int) -> None:
+        """End what `begin` returned; one begun before a run was opened, or in another run, is none of this ledger's."""
+        if attempt is None or self._file is None:
             return
-        self._line(
-            b'{"e":"end","id":"%b","attempt":%d,"result":"%b","status":%b,"t":%d,"bytes_up":%d,"bytes_down":%d}\n'
+        head = b'{"e":"end","id":"%b","attempt":%d' % (attempt.id, attempt.attempt)
+        if attempt in self._begun:
+            del self._begun[attempt]
+            head = attempt.head(b"attempt")
+        elif not self._room():
+            return
+        self._pending.append(
+            b'%b,"result":"%b","status":%b,"%b":%d,"bytes_up":%d,"bytes_down":%d}\n'
             % (
-                id_,
-                attempt,
-                result.encode(),
-                b"null" if status is None else b"%d" % status,
+                head,
+                _RESULTS[result],
+                b"%d" % status if status else b"null",
+                b"t" if head[6:9] == b"end" else b"t_end",
                 self._clock(),
                 up,
                 down,
@@ -124,28 +172,44 @@ class Ledger:
             self._line(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
 
     def _line(self, line: bytes) -> None:
-        if len(self._pending) >= self._max_pending:
+        if self._room():
+            self._pending.append(line)
+
+    def _room(self) -> bool:
+        """Whether one more line fits; if not, it is counted as lost."""
+        if len(self._pending) + len(self._begun) >= self._max_pending:
             self._lost += 1
             self.lost_lines += 1
-            return
-        if self._lost:
-            self._pending.append(b'{"e":"lost","lines":%d,"t":%d}\n' % (self._lost, self._clock()))
-            self._lost = 0
-        self._pending.append(line)
+            return False
         if self._flush_soon is None and self._writing is None:
             self._flush_soon = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+        return True
 
     def _flush(self) -> None:
         self._flush_soon = None
-        if self._file is not None and self._pending:
+        self._gather()
+        if self._file is not None and self._outgoing:
             self._writing = asyncio.get_running_loop().run_in_executor(None, self._write)
             self._writing.add_done_callback(self._written)
+
+    def _gather(self) -> None:
+        """Give each attempt that is still under way its line, say what is missing, and hand all of it over."""
+        for attempt in self._begun:
+            self._pending.append(attempt.head(b"begin") + b"}\n")
+        self._begun.clear()
+        if self._lost:
+            self._pending.append(b'{"e":"lost","lines":%d,"t":%d}\n' % (self._lost, self._clock()))
+            self._lost = 0
+        if self._pending:
+            # Never touched again here: the thread may be joining it.
+            self._outgoing.append(self._pending)
+            self._pending = []
 
     def _written(self, writing: "asyncio.Future[bool]") -> None:
         self._writing = None
         if not (writing.cancelled() or writing.result()):
             self._give_up()
-        elif self._pending and self._flush_soon is None:
+        elif (self._pending or self._begun) and self._flush_soon is None:
             self._flush_soon = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
     def sync(self) -> None:
@@ -153,20 +217,18 @@ class Ledger:
         if self._flush_soon is not None:
             self._flush_soon.cancel()
             self._flush_soon = None
-        if self._lost:
-            self._pending.append(b'{"e":"lost","lines":%d,"t":%d}\n' % (self._lost, self._clock()))
-            self._lost = 0
+        self._gather()
         if not self._write():
             self._give_up()
 
     def _write(self) -> bool:
-        """Write what is pending, in a thread or not: lines are taken and written under one lock, so in their order."""
+        """Write what was gathered, in a thread or not: taken and written under one lock, so in its order."""
         with self._disk:
-            lines, self._pending = self._pending, []
-            file, data = self._file, b"".join(lines)
             try:
-                while file is not None and data:
-                    data = data[os.write(file, data) :]
+                while self._outgoing and self._file is not None:
+                    data = b"".join(self._outgoing.popleft())
+                    while data:
+                        data = data[os.write(self._file, data) :]
             except OSError:
                 return False
             return True
@@ -176,7 +238,8 @@ class Ledger:
             return
         sys.stderr.write(f"proxy: the ledger of run {self.run} cannot be written: it ends here\n")
         self._let_go()
-        self._pending.clear()
+        for waiting in (self._pending, self._begun, self._outgoing):
+            waiting.clear()
 
     def _let_go(self) -> None:
         with self._disk:
@@ -197,7 +260,7 @@ def _found(path: Path) -> tuple[int, bool, bool]:
         with path.open("rb") as file:
             attempts, last = 0, b""
             for last in file:
-                attempts += last.startswith(b'{"e":"begin"')
+                attempts += last.startswith((b'{"e":"begin"', b'{"e":"attempt"'))
             return attempts, last.endswith(b"\n") or not last, bool(last) and b'"e":"footer"' not in last
     except FileNotFoundError:
         return 0, True, False

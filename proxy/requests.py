@@ -23,27 +23,33 @@ _NOTED = frozenset({b"via", b"idempotency-key", b"x-idempotency-key"})
 _DROPPED = frozenset({b"x-real-ip", b"x-lab-attempt", b"x-lab-proxy"})
 _SPECIAL = HOP_BY_HOP | _FORWARDED | _UNDERSTOOD | _NOTED | _DROPPED | {b"x-lab-request-id"}
 _Special = dict[bytes, bytes | list[bytes]]
+# With these alone there is nothing to work out.
+_PLAIN = frozenset({b"host", b"content-length", b"x-lab-request-id"})
+_PLAIN_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
 _USUAL_CONNECTION = frozenset({b"keep-alive", b"close"})
 
 
-@dataclass(slots=True, kw_only=True)
 class Inbound:
-    """A request as it goes on. Not frozen, for that alone would double the cost of making one; nobody changes it."""
+    """A request as it goes on. A plain object, and what is rare a default of its class: each is made very often."""
 
-    method: bytes
-    target: bytes
-    host: bytes
-    onward: bytes
-    framing: Framing
-    length: int
-    request_id: bytes
-    expects_continue: bool
-    upgrades: bool
-    may_repeat: bool
-    keep_alive: bool
-    http10: bool
-    max_forwards: int | None
-    forwarded: tuple[Field, ...]
+    expects_continue = False
+    upgrades = False
+    max_forwards: int | None = None
+    forwarded: tuple[Field, ...] = ()
+
+    def __init__(
+        self, method: bytes, target: bytes, host: bytes, onward: bytes, request_id: bytes, *, keep_alive: bool
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.host = host
+        self.onward = onward
+        self.request_id = request_id
+        self.keep_alive = keep_alive
+        self.http10 = False
+        self.may_repeat = method in SAFE
+        self.framing = Framing.NONE
+        self.length = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,12 @@ class Refusal:
     status: int
     message: str
     reason: str = "bad-request"
+
+
+_UNSUPPORTED = {
+    b"CONNECT": Refusal(status=501, message="this proxy opens no tunnels"),
+    b"TRACE": Refusal(status=405, message="TRACE is not answered"),
+}
 
 
 class RequestReader:
@@ -78,52 +90,48 @@ class RequestReader:
         """Return the request's id, and the request or why it is refused."""
         onward, special = _sorted_out(fields)
         request_id = self._id(special.get(b"x-lab-request-id"))
-        known = _Known(special)
-        refusal = self._size(fields, onward, known) or known.refusal(method, http10=http10) or self._policy(known)
+        known = None if special.keys() <= _PLAIN else _Known(special)
+        refusal = self._refusal(method, fields, onward, special, known, http10=http10)
         if refusal is not None:
             return request_id, refusal
         host, target, refusal = _host_and_target(method, target, special.get(b"host"), http10=http10)
         if refusal is not None:
             return request_id, refusal
-        if known.nominated:
-            onward = _without(fields, known.nominated)
-        if b"max-forwards" in special and method != b"OPTIONS":
-            onward += b"".join(b"Max-Forwards: %b\r\n" % value for value in known.all(b"max-forwards"))
-        return request_id, Inbound(
-            method=method,
-            target=target,
-            host=host,
-            onward=onward,
-            framing=known.framing,
-            length=known.length,
-            request_id=request_id,
-            expects_continue=not http10 and b"expect" in special,
-            upgrades=upgrade and known.upgrades and method == b"GET" and not http10,
-            may_repeat=method in SAFE or b"idempotency-key" in special or b"x-idempotency-key" in special,
-            keep_alive=keep_alive,
-            http10=http10,
-            max_forwards=known.max_forwards if method == b"OPTIONS" else None,
-            forwarded=tuple((key, value) for key in special if key in _FORWARDED for value in known.all(key)),
-        )
+        inbound = Inbound(method, target, host, onward, request_id, keep_alive=keep_alive)
+        inbound.http10 = http10
+        length = special.get(b"content-length")
+        if isinstance(length, bytes):
+            inbound.framing, inbound.length = Framing.LENGTH, int(length)
+        if known is not None:
+            known.tell(inbound, fields, upgrade=upgrade)
+        return request_id, inbound
+
+    def _refusal(
+        self,
+        method: bytes,
+        fields: tuple[Field, ...],
+        onward: bytes,
+        special: "_Special",
+        known: "_Known | None",
+        *,
+        http10: bool,
+    ) -> Refusal | None:
+        if method in _UNSUPPORTED:
+            return _UNSUPPORTED[method]
+        if len(fields) > self._header_count:
+            return Refusal(status=431, message=f"more than {self._header_count} header fields")
+        if len(onward) + (0 if known is None else known.size) > self._header_bytes:
+            return Refusal(status=431, message=f"the header is larger than {self._header_bytes} bytes")
+        length = special.get(b"content-length", b"0")
+        if isinstance(length, list) or not length.isdigit():
+            return Refusal(status=400, message="Content-Length is not one number")
+        if self._body_bytes and int(length) > self._body_bytes:
+            message = f"the body is larger than {self._body_bytes} bytes"
+            return Refusal(status=413, reason="body-too-large", message=message)
+        return None if known is None else known.refusal(self._pseudonym, http10=http10)
 
     def _id(self, given: bytes | list[bytes] | None) -> bytes:
         return given if isinstance(given, bytes) and _ID.fullmatch(given) else self._new_id()
-
-    def _size(self, fields: tuple[Field, ...], onward: bytes, known: "_Known") -> Refusal | None:
-        if len(fields) > self._header_count:
-            return Refusal(status=431, message=f"more than {self._header_count} header fields")
-        if len(onward) + known.size > self._header_bytes:
-            return Refusal(status=431, message=f"the header is larger than {self._header_bytes} bytes")
-        return None
-
-    def _policy(self, known: "_Known") -> Refusal | None:
-        if self._body_bytes and known.length > self._body_bytes:
-            message = f"the body is larger than {self._body_bytes} bytes"
-            return Refusal(status=413, reason="body-too-large", message=message)
-        for value in known.all(b"via"):
-            if any(self._pseudonym in hop.split() for hop in value.split(b",")):
-                return Refusal(status=508, reason="loop", message="this request has been through this proxy already")
-        return None
 
 
 def request_head(inbound: Inbound, *, attempt: int, address: bytes, forwarding: bytes) -> bytes:
@@ -164,24 +172,16 @@ def forwarding_lines(remote: bytes, host: bytes, given: tuple[Field, ...], *, vi
 
 
 class _Known:
-    """What the fields that the proxy understands say together."""
+    """What the fields that the proxy understands say together, where there are more than the plainest."""
 
-    def __init__(self, special: _Special) -> None:
+    def __init__(self, special: "_Special") -> None:
         self._special = special
-        connection = special.get(b"connection")
-        self.nominated: set[bytes] = set()
-        if connection is not None and connection not in (b"keep-alive", b"close"):
+        self._nominated: set[bytes] = set()
+        self._upgrades = False
+        if b"connection" in special:
             named = set().union(*(tokens_of(value) for value in self.all(b"connection")))
-            self.upgrades = b"upgrade" in named and b"websocket" in tokens_of(b",".join(self.all(b"upgrade")))
-            self.nominated = named - _USUAL_CONNECTION - HOP_BY_HOP - NOT_NOMINABLE - {b""}
-        else:
-            self.upgrades = False
-        if b"transfer-encoding" in special:
-            self.framing, self.length = Framing.CHUNKED, 0
-        elif b"content-length" in special:
-            self.framing, self.length = Framing.LENGTH, _digits(special[b"content-length"])
-        else:
-            self.framing, self.length = Framing.NONE, 0
+            self._upgrades = b"upgrade" in named and b"websocket" in tokens_of(b",".join(self.all(b"upgrade")))
+            self._nominated = named - _USUAL_CONNECTION - HOP_BY_HOP - NOT_NOMINABLE - {b""}
 
     @property
     def size(self) -> int:
@@ -191,21 +191,13 @@ class _Known:
         found = self._special.get(key, [])
         return found if isinstance(found, list) else [found]
 
-    @property
-    def max_forwards(self) -> int | None:
-        values = self.all(b"max-forwards")
-        return int(values[0]) if len(values) == 1 and values[0].isdigit() else None
-
-    def refusal(self, method: bytes, *, http10: bool) -> Refusal | None:
+    def refusal(self, pseudonym: bytes, *, http10: bool) -> Refusal | None:
         special = self._special
-        if method == b"CONNECT":
-            return Refusal(status=501, message="this proxy opens no tunnels")
-        if method == b"TRACE":
-            return Refusal(status=405, message="TRACE is not answered")
         if b"expect" in special and set(map(bytes.lower, self.all(b"expect"))) != {b"100-continue"}:
             return Refusal(status=417, message="the only expectation known is 100-continue")
-        if self.length < 0:
-            return Refusal(status=400, message="Content-Length is not one number")
+        for value in self.all(b"via"):
+            if any(pseudonym in hop.split() for hop in value.split(b",")):
+                return Refusal(status=508, reason="loop", message="this request has been through this proxy already")
         if b"transfer-encoding" not in special:
             return None
         codings = [coding.strip().lower() for coding in self.all(b"transfer-encoding")]
@@ -214,6 +206,24 @@ class _Known:
         if codings != [b"chunked"]:
             return Refusal(status=501, message="the only transfer coding known is chunked")
         return None
+
+    def tell(self, inbound: Inbound, fields: tuple[Field, ...], *, upgrade: bool) -> None:
+        """Complete the request with it."""
+        special = self._special
+        if b"transfer-encoding" in special:
+            inbound.framing = Framing.CHUNKED
+        inbound.expects_continue = not inbound.http10 and b"expect" in special
+        inbound.upgrades = upgrade and self._upgrades and inbound.method == b"GET" and not inbound.http10
+        if b"idempotency-key" in special or b"x-idempotency-key" in special:
+            inbound.may_repeat = True
+        inbound.forwarded = tuple((key, value) for key in special if key in _FORWARDED for value in self.all(key))
+        if self._nominated:
+            inbound.onward = _without(fields, self._nominated)
+        steps = self.all(b"max-forwards")
+        if inbound.method != b"OPTIONS":
+            inbound.onward += b"".join(b"Max-Forwards: %b\r\n" % value for value in steps)
+        elif len(steps) == 1 and steps[0].isdigit():
+            inbound.max_forwards = int(steps[0])
 
 
 def _sorted_out(fields: tuple[Field, ...]) -> tuple[bytes, "_Special"]:
@@ -224,6 +234,8 @@ def _sorted_out(fields: tuple[Field, ...]) -> tuple[bytes, "_Special"]:
         key = name.lower()
         if key not in _SPECIAL and (b"_" not in key or as_named(key) not in _SPECIAL):
             lines += (name, b": ", value, b"\r\n")
+            continue
+        if key == b"connection" and value in _PLAIN_CONNECTION:
             continue
         if key in _NOTED:
             lines += (name, b": ", value, b"\r\n")
@@ -262,7 +274,3 @@ def _origin_form(method: bytes, rest: bytes) -> bytes:
 def _without(fields: tuple[Field, ...], nominated: set[bytes]) -> bytes:
     gone = (_SPECIAL - _NOTED) | {as_named(key) for key in nominated}
     return b"".join(b"%b: %b\r\n" % field for field in fields if as_named(field[0].lower()) not in gone)
-
-
-def _digits(value: bytes | list[bytes]) -> int:
-    return int(value) if isinstance(value, bytes) and value.isdigit() else -1

@@ -1,7 +1,6 @@
 """PURE. A replica's answer as the client gets it (RFC 9110 §6, §7.6, RFC 9112 §6), and the answers the proxy makes."""
 
 import json
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from proxy.fields import HOP_BY_HOP, NOT_NOMINABLE, REQUEST_ID, Field, Framing, every, tokens_of
@@ -11,22 +10,32 @@ _NOT_MODIFIED = 304
 _SPECIAL = HOP_BY_HOP | {b"content-length", b"x-lab-proxy", b"content-type"}
 
 
+_PLAIN_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive"})
+
+
 class MalformedError(Exception):
     """What came from the replica is no answer that can be passed on."""
 
 
-@dataclass(slots=True, kw_only=True)
 class ResponseHead:
-    """`onward` are its fields as they go on. Not frozen, for speed; nobody changes it."""
+    """`onward` are its fields as they go on. A plain object: each is made very often."""
 
-    status: int
-    reason: bytes
-    fields: list[Field]
-    onward: bytes
-    framing: Framing
-    reusable: bool
-    event_stream: bool
-    nominated: bool
+    __slots__ = ("event_stream", "fields", "framing", "onward", "reason", "reusable", "status")
+
+    def __init__(
+        self, status: int, reason: bytes, fields: list[Field], onward: bytes, framing: Framing, *, reusable: bool
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.onward = onward
+        self.framing = framing
+        self.reusable = reusable
+        self.event_stream = False
+
+    @property
+    def has_no_length(self) -> bool:
+        return self.framing is Framing.CHUNKED or self.framing is Framing.CLOSE
 
 
 def read_head(status: int, reason: bytes, fields: list[Field], *, http11: bool, head_only: bool) -> ResponseHead:
@@ -46,6 +55,8 @@ def read_head(status: int, reason: bytes, fields: list[Field], *, http11: bool, 
             lines += (name, b": ", value, b"\r\n")
             event_stream = value[:17].lower() == b"text/event-stream"
         elif key == b"connection":
+            if value in _PLAIN_CONNECTION:
+                continue
             named = tokens_of(value)
             close = close or b"close" in named
             nominated = nominated or bool(named - HOP_BY_HOP - NOT_NOMINABLE - {b"close", b""})
@@ -54,21 +65,17 @@ def read_head(status: int, reason: bytes, fields: list[Field], *, http11: bool, 
                 raise MalformedError(f"transfer coding {value!r}, where only chunked is known")
             coded = True
     framing = _framing(status, coded=coded, length=length, head_only=head_only)
-    return ResponseHead(
-        status=status,
-        reason=reason,
-        fields=fields,
-        onward=_without_nominated(fields) if nominated else b"".join(lines),
-        framing=framing,
-        reusable=http11 and not close and framing is not Framing.CLOSE,
-        event_stream=event_stream,
-        nominated=nominated,
+    onward = _without_nominated(fields) if nominated else b"".join(lines)
+    head = ResponseHead(
+        status, reason, fields, onward, framing, reusable=http11 and not close and framing is not Framing.CLOSE
     )
+    head.event_stream = event_stream and framing is not Framing.NONE
+    return head
 
 
 def response_head(head: ResponseHead, *, keep_alive: bool, http10: bool, via: bytes) -> bytes:
     parts = [b"HTTP/1.1 %d " % head.status, head.reason, b"\r\n", head.onward, via]
-    if not http10 and head.framing in {Framing.CHUNKED, Framing.CLOSE}:
+    if not http10 and head.has_no_length:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     if not keep_alive:
         parts.append(b"Connection: close\r\n")

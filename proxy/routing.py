@@ -72,6 +72,10 @@ class Entry:
     aborted: int = 0
     cut: int = 0
     claims: "set[Claim]" = field(default_factory=set)
+    name: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.route.replica.encode()
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +84,7 @@ class Claim:
 
     entry: Entry
     replica: str
+    name: bytes
     epoch: int
     kind: Kind = Kind.SHORT
     open: bool = True
@@ -145,7 +150,7 @@ class RoutingTable:
         entry = least_of_two(candidates, self._random)
         entry.in_flight += 1
         entry.claimed += 1
-        claim = Claim(entry, entry.route.replica, self.epoch)
+        claim = Claim(entry, entry.route.replica, entry.name, self.epoch)
         entry.claims.add(claim)
         return claim
 

@@ -233,7 +233,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         http11 = self._parser.get_http_version() == "1.1"
         head = read_head(status, self._reason, self._fields, http11=http11, head_only=self._head_only)
-        if sum(len(name) + len(value) for name, value in self._fields) > MAX_HEAD:
+        if len(head.onward) > MAX_HEAD:
             raise MalformedError(f"the head is larger than {MAX_HEAD} bytes")
         self._head = head
         self._complete = head.framing is Framing.NONE

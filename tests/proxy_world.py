@@ -321,6 +321,18 @@ class World:
         return await self.until(replica, lambda found: found["place"] == "removable")
 
     def ledger(self, run: str) -> list[dict[str, Any]]:
+        """Return its lines; an attempt that is one line as its begin and its end."""
+        lines: list[dict[str, Any]] = []
+        for line in self.raw_ledger(run):
+            if line["e"] != "attempt":
+                lines.append(line)
+                continue
+            ended = {"e": "end", "t": line["t_end"]}
+            kept = ("id", "attempt", "result", "status", "bytes_up", "bytes_down")
+            lines += [{**line, "e": "begin"}, {**{key: line[key] for key in kept}, **ended}]
+        return lines
+
+    def raw_ledger(self, run: str) -> list[dict[str, Any]]:
         if self._server is not None:
             self._server.gateway.ledger.sync()
         text = (self.folder / "runs" / run / "proxy.jsonl").read_text()

@@ -138,7 +138,12 @@ class _Proxy:
         self.lost: set[tuple[int, int]] = set()
         self.restarts: list[Restart] = []
         self.begun_until = self.seen_until = 0
-        self.requests = {"begin": self._begin, "end": self._end, "reject": self._reject}
+        self.requests = {
+            "attempt": self._attempt,
+            "begin": self._begin,
+            "end": self._end,
+            "reject": self._reject,
+        }
         self.others = {
             "header": self._header,
             "footer": self._footer,
@@ -156,7 +161,7 @@ class _Proxy:
             return
         if kind not in {"header", "footer"}:
             self.footer_attempts = None  # the proxy came back and went on: that footer was not the last word
-        self.seen_until = max(self.seen_until, some_number(row, "t") or 0)
+        self.seen_until = max(self.seen_until, some_number(row, "t") or 0, some_number(row, "t_end") or 0)
 
     def attempts(self) -> dict[str, tuple[Attempt, ...]]:
         for (request, attempt), (replica, begun) in self.pending.items():
@@ -181,6 +186,13 @@ class _Proxy:
         else:
             begun, seen = min(self.begun_until, t), min(self.seen_until, t)
             self.restarts.append(Restart(begun_until=begun, seen_until=seen, t=t))
+
+    def _attempt(self, request: str, row: Row) -> None:
+        """Take one that was over before its begin was written: both are in one line."""
+        duplicates = self.rows.duplicates
+        self._begin(request, row)
+        if self.rows.duplicates == duplicates:
+            self._end(request, row)
 
     def _begin(self, request: str, row: Row) -> None:
         attempt, replica, begun = number(row, "attempt"), text(row, "replica"), number(row, "t")
