@@ -5,6 +5,7 @@ stampede to the one that has just come back.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from proxy.transitions import Health
@@ -42,17 +43,25 @@ def share(admitted_ns: int, slow_start_ms: int, now_ns: int) -> float:
     return _FIRST_SHARE + (1 - _FIRST_SHARE) * max(0, age) / length
 
 
-def eligible(standings: Sequence[tuple[Health, str | None]], *, must_serve: bool) -> list[int]:
-    """Return the places in the list of those that may be asked, of the health of all that are in rotation.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a replica in rotation looks. `unreachable`: connections to it fail, and so do its probes."""
 
-    When more than half are out by their probes, the probes say more about what they all depend on than about any of
-    them: then all that can be connected to are asked (panic). `must_serve`: rather a replica that refused connections
+    health: Health
+    unreachable: bool = False
+
+
+def eligible(looks: Sequence[Look], *, must_serve: bool) -> list[int]:
+    """Return the places in the list of those that may be asked.
+
+    When more than half look unhealthy, that says more about what they all depend on than about any of them: then all
+    are asked that were proved once and can be connected to (panic). `must_serve`: rather one that refused connections
     than none, for a proxy that may not let requests wait.
     """
-    up = [number for number, (health, _) in enumerate(standings) if health is Health.UP]
-    by_probe = [number for number, (_, why) in enumerate(standings) if why == "probe"]
-    if 2 * len(by_probe) > len(standings):
-        return sorted(up + by_probe)
+    up = [number for number, look in enumerate(looks) if look.health is Health.UP]
+    if 2 * len(up) < len(looks):
+        out = {number for number, look in enumerate(looks) if look.health is Health.EJECTED and not look.unreachable}
+        up = sorted(out.union(up))
     if not up and must_serve:
-        return list(range(len(standings)))
+        return list(range(len(looks)))
     return up

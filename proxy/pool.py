@@ -51,8 +51,11 @@ class Pool:
             async with asyncio.timeout(seconds):
                 _, connection = await connecting
         except (OSError, TimeoutError) as error:
+            connecting.add_done_callback(_abort_made)
             raise ConnectFailedError(str(error) or f"no connection within {seconds:g} s") from error
         except asyncio.CancelledError:
+            # It may be made all the same, at this very moment: then nobody else would close it.
+            connecting.add_done_callback(_abort_made)
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
@@ -94,9 +97,7 @@ class Pool:
             connection.break_off()
 
     def _made(self) -> UpstreamConnection:
-        connection = UpstreamConnection(self._gone)
-        self._open.add(connection)
-        return connection
+        return UpstreamConnection(self._open.add, self._gone)
 
     def _gone(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
@@ -104,3 +105,8 @@ class Pool:
         if not self._open:
             # The socket itself is closed right after this call returns: empty is told one step later.
             self._loop.call_soon(self._on_empty)
+
+
+def _abort_made(connecting: "asyncio.Task[tuple[asyncio.Transport, UpstreamConnection]]") -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result()[1].abort()

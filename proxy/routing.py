@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from proxy.balance import eligible, least_of_two, share
+from proxy.balance import Look, eligible, least_of_two, share
 from proxy.errors import IllegalPlaceError, NotFoundError, NotProvenError
 from proxy.readiness import Probe, Readiness, Standing, errored, judge
 from proxy.transitions import PLACES, Change, Health, Place
@@ -288,17 +288,21 @@ class RoutingTable:
     def _refresh(self) -> None:
         """Work out once per change what each claim needs to know."""
         ready = [e for e in self._entries.values() if e.route.place is Place.READY]
-        standings = [(e.standing.health, e.standing.ejected_by) for e in ready]
-        self._candidates = [ready[number] for number in eligible(standings, must_serve=self._must_serve)]
+        looks = [Look(e.standing.health, _is_unreachable(e)) for e in ready]
+        self._candidates = [ready[number] for number in eligible(looks, must_serve=self._must_serve)]
         self._slow_until = max(
             (e.route.admitted_ns + e.route.slow_start_ms * 1_000_000 for e in ready if e.route.slow_start_ms), default=0
         )
-        self.in_transition = len(ready) != len(self._entries) or any(health is not Health.UP for health, _ in standings)
+        self.in_transition = len(ready) != len(self._entries) or any(look.health is not Health.UP for look in looks)
 
     def _grown(self, candidates: list[Entry], now_ns: int) -> list[Entry]:
         """Leave out those in slow start, each as often as its share is below a whole one."""
         standing = [e for e in candidates if self._random() < share(e.route.admitted_ns, e.route.slow_start_ms, now_ns)]
         return standing or candidates
+
+
+def _is_unreachable(entry: Entry) -> bool:
+    return entry.standing.ejected_by == "errors" and not entry.standing.passes
 
 
 def _outcome(entry: Entry) -> tuple[Health, bool, bool | None, int | None]:

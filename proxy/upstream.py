@@ -53,7 +53,10 @@ class Tunnelled(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """Carries one exchange at a time, from `start` until `answer_read(complete=True)` or `answer_failed`."""
 
-    def __init__(self, lost: Callable[["UpstreamConnection"], None]) -> None:
+    def __init__(
+        self, made: Callable[["UpstreamConnection"], None], lost: Callable[["UpstreamConnection"], None]
+    ) -> None:
+        self._made = made
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -144,6 +147,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._alive = True
+        self._made(self)
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:

@@ -347,7 +347,7 @@ async def world(folder: Path, *, limits: Limits | None = None) -> AsyncIterator[
     try:
         yield made
     finally:
-        await made.stop()
+        await made.stop(0.01)
         for replica in made.replicas:
             await replica.kill()
 

@@ -134,9 +134,12 @@ def test_the_panic_is_not_for_those_that_cannot_be_connected_to() -> None:
     for name in ("a", "b"):
         for _ in range(3):
             table.errored(table.entries[name], now_ns=0)
+        table.observe(name, a_probe(ok=False))
     assert {claimed(table).replica for _ in range(30)} == {"c"}
     for _ in range(3):
         table.errored(table.entries["c"], now_ns=0)
+    assert {claimed(table).replica for _ in range(30)} == {"c"}, "its probes say that it can be reached"
+    table.observe("c", a_probe(ok=False))
     assert table.claim() is None
 
 
