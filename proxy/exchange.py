@@ -409,6 +409,8 @@ class Exchange:
         world = self._world
         gateway = world.gateway
         world.attempts_under_way.discard(self)
+        # No cycle is left behind: the collector of cycles would have to run for every few requests.
+        self.claim.cut = None
         self._client.serving = self._tunnel
         self._let_go(ended)
         status = self._status or ended.status

@@ -107,7 +107,8 @@ class Gateway:
         """Claim a replica, unless requests are held: then those that wait are first."""
         if self.hold.blocks:
             return None
-        return self.table.claim(tried, now_ns=self._clock())
+        table = self.table
+        return table.claim(tried, now_ns=self._clock() if table.slow_start else 0)
 
     def becomes(self, claim: Claim, kind: Kind) -> None:
         """Say that the answer is a stream or a tunnel; its own drain deadline may be over already."""

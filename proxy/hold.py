@@ -70,7 +70,9 @@ class Hold:
         self._waiting: dict[_Waiting, None] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._trickle: asyncio.TimerHandle | None = None
-        self.on = False
+        self._on = False
+        # Whether a request that comes now has to wait its turn: asked at every request, so it is kept, not worked out.
+        self.blocks = False
         self.bytes = 0
 
     @property
@@ -78,9 +80,13 @@ class Hold:
         return self.seconds > 0
 
     @property
-    def blocks(self) -> bool:
-        """Whether a request that comes now has to wait its turn."""
-        return self.on or bool(self._waiting)
+    def on(self) -> bool:
+        return self._on
+
+    @on.setter
+    def on(self, on: bool) -> None:
+        self._on = on
+        self.blocks = on or bool(self._waiting)
 
     @property
     def held(self) -> int:
@@ -100,6 +106,7 @@ class Hold:
         now = loop.time()
         waiting = _Waiting(future=loop.create_future(), tried=tried, size=size, since=now, deadline=now + self.seconds)
         self._waiting[waiting] = None
+        self.blocks = True
         self.bytes += size
         client.serving = waiting
         if self._expiry is None:
@@ -116,7 +123,7 @@ class Hold:
 
     def pump(self, *, least: int = 0) -> None:
         """Let go as many as there is room for, at least that many if there is a replica at all."""
-        if self.on or not self._waiting:
+        if self._on or not self._waiting:
             return
         outstanding, replicas = self._load()
         room = max(least, _AT_ONCE * replicas - outstanding)
@@ -146,6 +153,7 @@ class Hold:
         if waiting in self._waiting:
             del self._waiting[waiting]
             self.bytes -= waiting.size
+            self.blocks = self._on or bool(self._waiting)
 
     def _expire(self) -> None:
         self._expiry = None

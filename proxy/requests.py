@@ -11,6 +11,7 @@ from proxy.fields import HOP_BY_HOP, NOT_NOMINABLE, REQUEST_ID, Field, Framing, 
 
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
+_SLASH = ord("/")
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(:[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -76,6 +77,8 @@ class RequestReader:
         self._body_bytes = body_bytes
         self._pseudonym = pseudonym
         self._new_id = new_id
+        # Clients ask for the same host again and again: it is valid as it was.
+        self._last_host = b""
 
     def read(
         self,
@@ -89,14 +92,18 @@ class RequestReader:
     ) -> tuple[bytes, Inbound | Refusal]:
         """Return the request's id, and the request or why it is refused."""
         onward, special = _sorted_out(fields)
-        request_id = self._id(special.get(b"x-lab-request-id"))
+        given = special.get(b"x-lab-request-id")
+        request_id = given if isinstance(given, bytes) and _ID.fullmatch(given) else self._new_id()
         known = None if special.keys() <= _PLAIN else _Known(special)
         refusal = self._refusal(method, fields, onward, special, known, http10=http10)
         if refusal is not None:
             return request_id, refusal
-        host, target, refusal = _host_and_target(method, target, special.get(b"host"), http10=http10)
-        if refusal is not None:
-            return request_id, refusal
+        host = special.get(b"host")
+        if host != self._last_host or target[0] != _SLASH:
+            host, target, refusal = _host_and_target(method, target, host, http10=http10)
+            if refusal is not None:
+                return request_id, refusal
+            self._last_host = host
         inbound = Inbound(method, target, host, onward, request_id, keep_alive=keep_alive)
         inbound.http10 = http10
         length = special.get(b"content-length")
@@ -129,9 +136,6 @@ class RequestReader:
             message = f"the body is larger than {self._body_bytes} bytes"
             return Refusal(status=413, reason="body-too-large", message=message)
         return None if known is None else known.refusal(self._pseudonym, http10=http10)
-
-    def _id(self, given: bytes | list[bytes] | None) -> bytes:
-        return given if isinstance(given, bytes) and _ID.fullmatch(given) else self._new_id()
 
 
 def request_head(inbound: Inbound, *, attempt: int, address: bytes, forwarding: bytes) -> bytes:

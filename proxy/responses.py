@@ -20,7 +20,7 @@ class MalformedError(Exception):
 class ResponseHead:
     """`onward` are its fields as they go on. A plain object: each is made very often."""
 
-    __slots__ = ("event_stream", "fields", "framing", "onward", "reason", "reusable", "status")
+    __slots__ = ("event_stream", "fields", "framing", "has_no_length", "onward", "reason", "reusable", "status")
 
     def __init__(
         self, status: int, reason: bytes, fields: list[Field], onward: bytes, framing: Framing, *, reusable: bool
@@ -31,11 +31,8 @@ class ResponseHead:
         self.onward = onward
         self.framing = framing
         self.reusable = reusable
+        self.has_no_length = framing is Framing.CHUNKED or framing is Framing.CLOSE
         self.event_stream = False
-
-    @property
-    def has_no_length(self) -> bool:
-        return self.framing is Framing.CHUNKED or self.framing is Framing.CLOSE
 
 
 def read_head(status: int, reason: bytes, fields: list[Field], *, http11: bool, head_only: bool) -> ResponseHead:

@@ -119,7 +119,7 @@ class RoutingTable:
         self._eject_errors = eject_errors
         self._eject_ns = eject_ns
         self._candidates: list[Entry] = []
-        self._slow_until = 0
+        self.slow_start = False
         self.in_transition = False
         self.epoch = epoch
         self.seq = seq
@@ -140,12 +140,13 @@ class RoutingTable:
         return sum(entry.in_flight for entry in self._candidates)
 
     def claim(self, exclude: Collection[str] = (), *, now_ns: int = 0) -> Claim | None:
+        """Pick and count in one step. `now_ns` counts only while `slow_start`."""
         candidates = self._candidates
         if exclude:
             candidates = [e for e in candidates if e.route.replica not in exclude]
         if not candidates:
             return None
-        if now_ns < self._slow_until:
+        if self.slow_start:
             candidates = self._grown(candidates, now_ns)
         entry = least_of_two(candidates, self._random)
         entry.in_flight += 1
@@ -290,9 +291,7 @@ class RoutingTable:
         ready = [e for e in self._entries.values() if e.route.place is Place.READY]
         looks = [Look(e.standing.health, _is_unreachable(e)) for e in ready]
         self._candidates = [ready[number] for number in eligible(looks, must_serve=self._must_serve)]
-        self._slow_until = max(
-            (e.route.admitted_ns + e.route.slow_start_ms * 1_000_000 for e in ready if e.route.slow_start_ms), default=0
-        )
+        self.slow_start = any(e.route.slow_start_ms for e in ready)
         self.in_transition = len(ready) != len(self._entries) or any(look.health is not Health.UP for look in looks)
 
     def _grown(self, candidates: list[Entry], now_ns: int) -> list[Entry]:

@@ -62,7 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._receiver: Receiver | None = None
         self._tunnel: Tunnelled | None = None
-        self._alive = False
+        self.alive = False
         self._reading = True
         self.writing_paused = False
         self.idle_since = 0.0
@@ -79,12 +79,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_size = 0
 
     @property
-    def alive(self) -> bool:
-        return self._alive
-
-    @property
     def reusable(self) -> bool:
-        return self._alive and self._complete and not self._extra and self._head is not None and self._head.reusable
+        return self.alive and self._complete and not self._extra and self._head is not None and self._head.reusable
 
     def start(self, receiver: Receiver, request: bytes, *, head_only: bool) -> None:
         self._begin(head_only=head_only)
@@ -103,26 +99,26 @@ class UpstreamConnection(asyncio.Protocol):
         self._tunnel, self._receiver = tunnel, None
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None and self._alive:
+        if self._transport is not None and self.alive:
             self._transport.write(data)
 
     def write_eof(self) -> None:
-        if self._transport is not None and self._alive:
+        if self._transport is not None and self.alive:
             self._transport.write_eof()
 
     def pause_reading(self) -> None:
-        if self._reading and self._alive and self._transport is not None:
+        if self._reading and self.alive and self._transport is not None:
             self._reading = False
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._reading and self._alive and self._transport is not None:
+        if not self._reading and self.alive and self._transport is not None:
             self._reading = True
             self._transport.resume_reading()
 
     def abort(self) -> None:
         self._receiver = self._tunnel = None
-        self._alive = False
+        self.alive = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -136,7 +132,7 @@ class UpstreamConnection(asyncio.Protocol):
     def close(self) -> None:
         """End it in order, once all that was written has gone out."""
         self._receiver = self._tunnel = None
-        self._alive = False
+        self.alive = False
         if self._transport is not None:
             self._transport.close()
             # A replica that takes nothing any more does not keep itself from being stopped.
@@ -146,7 +142,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._alive = True
+        self.alive = True
         self._made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -193,7 +189,7 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._alive = False
+        self.alive = False
         tunnel, self._tunnel = self._tunnel, None
         if tunnel is not None:
             tunnel.replica_lost()
