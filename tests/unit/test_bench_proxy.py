@@ -117,6 +117,13 @@ def test_half_of_the_open_rounds_late_or_one_with_an_error_gives_no_latency(run:
     assert lines(results)["added-p99-vs-nginx"] == "target added-p99-vs-nginx skipped 2 MISSED"
 
 
+def test_a_late_generator_is_no_error_of_the_peer() -> None:
+    results = replace(GOOD, opened=tuple(opened(peer, lag=2000.0) for peer in Peer))
+
+    assert lines(results)["peers-without-errors"].endswith("4 4 ok")
+    assert lines(results)["added-p99-vs-nginx"].endswith("skipped 2 MISSED")
+
+
 def test_a_few_late_rounds_are_left_out_of_the_latency() -> None:
     late = replace(opened(Peer.NGINX, lag=5000.0), p99_us=9000.0)
     results = Results(opened=(opened(Peer.NGINX), late, opened(Peer.NGINX)))

@@ -59,8 +59,8 @@ def _results(found: machine.Tools, plan: Plan) -> Results:
 
 
 def _write(results: Results, targets: tuple[Target, ...], about: str) -> None:
-    if not all(results.complete(peer) for peer in PROXIES):
-        _say("docs/ is not written: a peer is missing, or answered wrongly")
+    if any(target.value is None for target in targets) or not all(results.complete(peer) for peer in PROXIES):
+        _say("docs/ is not written: figures are missing")
         return
     day = dt.datetime.now(tz=dt.UTC).date().isoformat()
     (DOCS / "proxy-speed.md").write_text(page(results, targets, machine=about, day=day))

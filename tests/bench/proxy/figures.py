@@ -127,8 +127,8 @@ class Results:
 
     def complete(self, peer: Peer) -> bool:
         """Whether the peer answered every case, and never wrongly."""
-        closed = all(self.rps(peer, case) is not None for case in Case)
-        return closed and self.open_figure(peer, lambda run: run.p99_us) is not None
+        opened = [run.errors for run in self.opened if run.peer is peer]
+        return all(self.rps(peer, case) is not None for case in Case) and bool(opened) and not any(opened)
 
     def _closed(self, peer: Peer, case: Case, figure: Callable[[ClosedRun], float]) -> float | None:
         runs = [run for run in self.closed if run.peer is peer and run.case is case]
