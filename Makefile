@@ -37,9 +37,9 @@ test: ## run all tests (some start containers)
 	@$(SET_UP) --dev
 	$(VENV)/python -m pytest
 
-bench: ## what the command costs, against tests/bench/limits.toml
+bench: ## what the command and the rollout engine cost, against tests/bench/limits.toml
 	@$(SET_UP) --dev
-	@$(VENV)/python -m tests.bench.lab
+	@$(VENV)/python -m tests.bench.lab; lab=$$?; $(VENV)/python -m tests.bench.engine && exit $$lab
 
 bench-first: ## the same and a first `make lab-up`; removes the lab's images before it
 	@$(SET_UP) --dev

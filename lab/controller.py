@@ -9,7 +9,7 @@ from lab.blame import Ended, blame_of, last_lines
 from lab.errors import LabError
 from lab.folds import counts_of
 from lab.gates import Samples
-from lab.hands import Hands
+from lab.hands import Hands, after
 from lab.model import Act, Asked, Cause, Container, Ending, Replica, Revision, RolloutSpec
 from lab.observation import WholeLook
 from lab.planner import (
@@ -37,6 +37,9 @@ AWAY_SECONDS = 60.0
 """A look this much later than the last, or earlier, counts for no deadline: the machine slept, or its clock jumped."""
 
 
+_UNMEASURED = Samples()
+
+
 class NoTraffic:
     def counted(self, revision: int) -> tuple[int, int]:  # noqa: ARG002
         return 0, 0
@@ -62,6 +65,8 @@ class World:
     """None: looks at everything, every time."""
     traffic: Traffic = field(default_factory=NoTraffic)
     inbox: Inbox = field(default_factory=NoInbox)
+    instant: bool = False
+    """No act ever waits, as in a simulation: there is nothing to do side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,7 @@ class Controller:
         self._trouble: LabError | None = None
         self._looked_ns: int | None = None
         self._unheard: tuple[Replica, ...] = ()
+        self._unseen: dict[str, Act] = {}
         self._seq = 0
         self._said_ns = world.clock.now_ns()
 
@@ -161,24 +167,32 @@ class Controller:
             self._fleet.sync(sight.replicas)
         else:
             for name in sight.gone:
+                self._unseen.pop(name, None)
                 self._fleet.forget(name)
             for r in sight.replicas:
+                self._unseen.pop(r.name, None)
                 self._fleet.see(r)
+            self._trust_own_acts()
+        self._unseen.clear()
         self._unheard = tuple(r for r in sight.replicas if r.container is Container.EXITED)
 
+    def _trust_own_acts(self) -> None:
+        """What it did itself it knows, however late that is seen."""
+        for name, act in self._unseen.items():
+            left = after(act, self._fleet.by_name.get(name), self._rollout.revisions[act.revision].version)
+            if left is None:
+                self._fleet.forget(name)
+            else:
+                self._fleet.see(left)
+
     def _observations(self) -> Observations:
-        requests, errors = self._world.traffic.counted(self._state.target) if self._spec.gates else (0, 0)
-        fleet, trouble = self._fleet, self._trouble
-        return Observations(
-            now_ns=self._looked_ns if self._looked_ns is not None else self._world.clock.now_ns(),
-            samples=Samples(
-                requests=requests,
-                errors=errors,
-                admitted=fleet.admitted,
-                unready=fleet.unready,
-            ),
-            trouble=trouble.what if trouble else "",
-        )
+        now = self._looked_ns if self._looked_ns is not None else self._world.clock.now_ns()
+        samples = _UNMEASURED
+        if self._spec.gates:
+            requests, errors = self._world.traffic.counted(self._state.target)
+            fleet = self._fleet
+            samples = Samples(requests=requests, errors=errors, admitted=fleet.admitted, unready=fleet.unready)
+        return Observations(now_ns=now, samples=samples, trouble=self._trouble.what if self._trouble else "")
 
     async def _record_end(self, r: Replica) -> None:
         """A replica ended that nobody had stopped. Its last words are kept before anything is removed."""
@@ -214,6 +228,8 @@ class Controller:
         return None
 
     async def _do_all(self, acts: tuple[Act, ...]) -> list[bool]:
+        if self._world.instant:
+            return [await self._do(act) for act in acts]
         results = await asyncio.gather(*(self._do(act) for act in acts), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -221,12 +237,9 @@ class Controller:
         return [result is True for result in results]
 
     async def _do(self, act: Act) -> bool:
-        done, now = await self._hands.do(act, self._fleet.by_name.get(act.replica))
-        # what it did itself it knows, however late it is seen
-        if done and now is not None:
-            self._fleet.see(now)
-        elif done:
-            self._fleet.forget(act.replica)
+        done = await self._hands.do(act, self._fleet.by_name.get(act.replica))
+        if done:
+            self._unseen[act.replica] = act
         return done
 
     # follow a decision that is no act

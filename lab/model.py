@@ -167,7 +167,7 @@ class Replica:
     @property
     def available(self) -> bool:
         """It serves: what P3 counts as ready."""
-        return self.alive and self.place is Place.READY and self.health is Health.UP
+        return self.place is Place.READY and self.health is Health.UP and self.container is Container.RUNNING
 
     @property
     def may_serve(self) -> bool:

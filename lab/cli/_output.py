@@ -11,7 +11,7 @@ from lab.errors import LabError
 from lab.ports import Event
 from lab.view import progress_line
 
-_LAB_COMMAND = re.compile(r"\blab (up|down|roll|rollback|status|report|logs|doctor|migrate \w+)\b")
+_LAB_COMMAND = re.compile(r"\blab (up|down|plan|simulate|roll|rollback|status|report|logs|doctor|migrate \w+)\b")
 _project = ""
 
 

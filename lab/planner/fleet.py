@@ -153,7 +153,10 @@ class Fleet:
         self._tally(now, 1)
         if before is None or before.kind is not now.kind:
             self._list(number, before.kind if before else None, now.kind)
-        _put(self.steps, number, now if now.steps else None)
+        if now.steps:
+            self.steps[number] = now
+        elif before is not None and before.steps:
+            del self.steps[number]
         _put(self.restorable, number, now.restorable)
         sick = now.kept is not None and now.kept.place is Place.READY and not now.kept.available
         _put(self.ailing, number, now.kept if sick else None)

