@@ -16,6 +16,7 @@ from typing import Protocol
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import _ErrInfo
 
 from proxy.fields import Field
 from proxy.requests import forwarding_lines
@@ -26,6 +27,11 @@ from proxy.tunnel import Tunnel
 _NO_TIMER = 10.0**8
 # What is left of a body after its answer is read and thrown away, so that the client sees the answer and no reset.
 _LINGER_SECONDS = 10.0
+_LINGER_SILENT_SECONDS = 1.0
+# Chunk sizes and extensions beside a body: more than a body in chunks of one byte would need is no body.
+_FRAMING_BYTES = 16 * 1024
+_FRAMING_SHARE = 16
+_FIELD_FRAMING = len(": \r\n")
 
 
 class Serving(Protocol):
@@ -63,19 +69,25 @@ class ClientConnection(web.RequestHandler):
             keepalive_timeout=_NO_TIMER,
             max_line_size=limits.request_line,
             max_headers=limits.header_count,
-            max_field_size=limits.header_bytes,
+            max_field_size=self._field_limit(limits),
         )
         self._owner = owner
         self._tunnel: Tunnel | None = None
         self._unfinished: asyncio.TimerHandle | None = None
         self._forwarding: tuple[bytes, bytes] = (b"", b"")
         self._content: StreamReader | None = None
+        self._head_bytes = self._framing_bytes = self._last_read = 0
         self._lingering: asyncio.Task[None] | None = None
         self.serving: Serving | None = None
         self.busy = False
         self.idle_since = 0.0
         self.remote = b"unknown"
         self.trusted = False
+
+    @staticmethod
+    def _field_limit(limits: Limits) -> int:
+        """Return aiohttp's limit of a field: its error names the limit, and that must tell which one it was."""
+        return limits.header_bytes + (limits.header_bytes == limits.request_line)
 
     @property
     def gone(self) -> bool:
@@ -164,13 +176,15 @@ class ClientConnection(web.RequestHandler):
         if self._tunnel is not None:
             self._tunnel.from_client(data)
             return
+        before = 0 if self._content is None else self._content.total_bytes
         super().data_received(data)
         if self.busy:
-            self._fail_broken_body()
+            self._watch_body(len(data), before)
         elif self._messages:
+            self._last_read = len(data)
             self._next()
-        elif self._unfinished is None and data and not (self._close or self._force_close):
-            self._unfinished = self._loop.call_later(self._owner.limits.header_seconds, self._too_slow)
+        elif data and not (self._close or self._force_close):
+            self._head_grows(len(data))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature
         """A client that says it sends no more is taken to be gone, as nginx does; a tunnel has two directions."""
@@ -205,9 +219,12 @@ class ClientConnection(web.RequestHandler):
                 self._resume_reading_if_drained()
             if isinstance(message, RawRequestMessage):
                 self._content = content
+                self._framing_bytes = 0
+                if message.chunked and self._last_read > _FRAMING_BYTES:
+                    self._watch_body(self._last_read - _size(message), 0)
                 self._owner.begin(self, message, content)
             else:
-                self._refuse(message.exc, message.message or "malformed")
+                self._refuse(message.exc)
 
     def _over(self, *, keep_alive: bool) -> None:
         self.busy = False
@@ -233,36 +250,62 @@ class ClientConnection(web.RequestHandler):
             self.data_received(early)
 
     async def _linger(self, content: StreamReader, *, keep_alive: bool) -> None:
+        if not keep_alive:
+            self.send_eof()
         try:
             async with asyncio.timeout(_LINGER_SECONDS):
                 while not content.is_eof():
-                    await content.readany()
+                    await asyncio.wait_for(content.readany(), _LINGER_SILENT_SECONDS)
         except (TimeoutError, web.RequestPayloadError, ConnectionError):
             keep_alive = False
         self._lingering = None
         self._over(keep_alive=keep_alive)
 
-    def _refuse(self, error: BaseException, text: str) -> None:
-        """Say in the proxy's name what aiohttp's parser found malformed."""
-        text = text.splitlines()[0]
-        status = 400
+    def _refuse(self, error: BaseException) -> None:
+        """Say in the proxy's name what aiohttp's parser found malformed; not in its words, which quote the input."""
+        limits = self._owner.limits
+        status, text = 400, "the request is malformed"
         if isinstance(error, LineTooLong):
-            status = 414 if "line" in text.lower() else 431
-        elif "header" in text.lower() and "many" in text.lower():
-            status = 431
+            too_long = error.args[1] == limits.request_line
+            status, text = (414, "the request line is too long") if too_long else (431, "a header field is too long")
+        elif "Too many" in str(error):
+            status, text = 431, f"more than {limits.header_count} header fields"
         self._owner.refuse(self, status, "bad-request", text)
         self.close_idle()
 
-    def _fail_broken_body(self) -> None:
-        """Fail a body that stops being one: aiohttp notes the error as a next request, and its reader waits on."""
+    def _watch_body(self, size: int, before: int) -> None:
+        """Fail a body that stops being one: aiohttp notes the error as a next request, and its reader waits on.
+
+        The same for one that is all chunk extensions, of which the parser takes as many as come.
+        """
         content = self._content
-        if content is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+        if content is None:
             return
-        if not content.is_eof():
-            content.set_exception(web.RequestPayloadError("a chunk is malformed"))
-            content.feed_eof()
+        if not content.is_eof() and self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._fail_body(content, "a chunk is malformed")
+            return
+        behind = sum(_size(message) + body.total_bytes for message, body in self._messages)
+        self._framing_bytes += size - (content.total_bytes - before) - behind
+        if self._framing_bytes > _FRAMING_BYTES + _FRAMING_SHARE * content.total_bytes:
+            self._fail_body(content, "its chunks are nearly all framing")
+
+    def _fail_body(self, content: StreamReader, why: str) -> None:
+        content.set_exception(web.RequestPayloadError(why))
+        content.feed_eof()
+
+    def _head_grows(self, size: int) -> None:
+        """A head has begun and is not whole: it has a time, and a size that it is not waited for to exceed."""
+        limits = self._owner.limits
+        if self._unfinished is None:
+            self._unfinished = self._loop.call_later(limits.header_seconds, self._too_slow)
+        self._head_bytes += size
+        if self._head_bytes > limits.request_line + limits.header_bytes + _FIELD_FRAMING * limits.header_count:
+            self._head_came()
+            self._owner.refuse(self, 431, "bad-request", f"the header is larger than {limits.header_bytes} bytes")
+            self.close_idle()
 
     def _head_came(self) -> None:
+        self._head_bytes = 0
         if self._unfinished is not None:
             self._unfinished.cancel()
             self._unfinished = None
@@ -272,6 +315,14 @@ class ClientConnection(web.RequestHandler):
         if self.transport is not None and not self.busy and not self._messages:
             self._owner.refuse(self, 408, "header-timeout", "the head of a request did not come in time")
             self.close_idle()
+
+
+def _size(message: RawRequestMessage | _ErrInfo) -> int:
+    """About the size of its head; of what is none, all that is known is that it is not long."""
+    if not isinstance(message, RawRequestMessage):
+        return 0
+    fields = sum(len(name) + len(value) + _FIELD_FRAMING for name, value in message.raw_headers)
+    return len(message.method) + len(message.path) + len("  HTTP/1.1\r\n\r\n") + fields
 
 
 def peers(networks: tuple[str, ...]) -> Callable[[str], bool]:

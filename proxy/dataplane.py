@@ -53,6 +53,7 @@ class DataPlane:
         self.budget = Budget()
         self._new_id = new_id or request_ids()
         self._reader = RequestReader(
+            request_line=self.limits.request_line,
             header_bytes=self.limits.header_bytes,
             header_count=self.limits.header_count,
             body_bytes=self.limits.body_bytes,
@@ -156,7 +157,7 @@ class DataPlane:
             self._finish(forwarding.client, "ok", forwarding.started, keep_alive=ended.keep_alive)
         elif ended.tunnel is not None:
             self._in_task(forwarding, ended)
-        elif forwarding.may_go_on(ended, exchange.claim):
+        elif forwarding.may_go_on(ended, exchange):
             self._in_task(forwarding)
         else:
             self._conclude(forwarding, ended)

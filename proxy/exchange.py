@@ -91,6 +91,9 @@ class Exchange:
     _up = _down = 0
     _chunked = _keep_alive = _sent_all = False
     ended: Ended | None = None
+    # Whether the connection had been used before: that it closes before an answer is then likely nobody's fault.
+    reused = False
+    on_answer: Callable[[], None] | None = None
 
     def __init__(  # noqa: PLR0917  called for each attempt: keywords cost
         self,
@@ -121,6 +124,7 @@ class Exchange:
     def begin(self, *, reused: bool) -> None:
         """From here on it stands in the ledger, can be cut, and learns if the client leaves."""
         inbound, claim = self.inbound, self.claim
+        self.reused = reused
         claim.cut = self.cut
         self._client.serving = self
         self._world.attempts_under_way.add(self)
@@ -257,6 +261,7 @@ class Exchange:
     def answer_head(self, head: ResponseHead) -> None:
         inbound, world = self.inbound, self._world
         self._head, self._status = head, head.status
+        self._answer_begins()
         keep_alive = inbound.keep_alive and not world.closing
         if head.has_no_length:
             self._chunked = not inbound.http10
@@ -306,6 +311,7 @@ class Exchange:
             self.answer_failed(BadAnswerError("the replica switches protocols, and nobody asked it to"))
             return
         self._status = 101
+        self._answer_begins()
         self.deadline = _NEVER
         grace, mask = self._world.limits.cut_grace_seconds, self._world.mask()
         tunnel = self._tunnel = Tunnel(self._client, connection, self._tunnel_ended, grace=grace, mask=mask)
@@ -316,6 +322,10 @@ class Exchange:
             tunnel.from_replica(tail)
         self._client.tunnel_to(tunnel)
         self._world.gateway.becomes(self.claim, Kind.WEBSOCKET)
+
+    def _answer_begins(self) -> None:
+        if self.on_answer is not None:
+            self.on_answer()
 
     def _tunnel_ended(self, result: Result) -> None:
         ended = Ended(result, answered=True)

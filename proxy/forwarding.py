@@ -48,6 +48,7 @@ class Forwarding:
         self._claim: Claim | None = None
         self._last: Ended | None = None
         self._attempts = self._repeats = 0
+        self._owes = False
 
     def at_once(self, on_end: Callable[[Exchange, Ended], None]) -> bool:
         """Begin the first attempt if a kept connection to a replica is at hand and all of the request is here."""
@@ -59,7 +60,7 @@ class Forwarding:
         if claim is None or self._fresh:
             return False
         pool = self._gateway.pools[claim.replica]
-        connection = pool.take(self._proxy.loop.time())
+        connection = pool.take(self.started, safe=self.inbound.method in SAFE)
         if connection is None:
             return False
         self._claim = None
@@ -69,13 +70,13 @@ class Forwarding:
         exchange.send(connection, pool.address)
         return True
 
-    def may_go_on(self, ended: Ended, claim: Claim) -> bool:
+    def may_go_on(self, ended: Ended, exchange: Exchange) -> bool:
         """Whether an attempt that failed is followed by another; if so, `run` makes it."""
-        if ended.answered or self.client.gone or not self._policy_allows(ended.result):
+        if ended.answered or self.client.gone or not self._policy_allows(ended.result, reused=exchange.reused):
             return False
         self._gateway.counts.retries[ended.result.value] += 1
         self._last = ended
-        self._tried.append(claim.replica)
+        self._tried.append(exchange.claim.replica)
         self._fresh = True
         return True
 
@@ -88,26 +89,28 @@ class Forwarding:
                     if isinstance(held, Ended):
                         return held
                     claim = held
-                ended = await self._attempt(claim)
-                if not self.may_go_on(ended, claim):
-                    return ended
+                exchange = await self._attempt(claim)
+                ended = exchange.ended
+                if ended is None or not self.may_go_on(ended, exchange):
+                    return ended or Ended(Result.CLIENT_GONE, answered=True)
                 claim = self._next()
         finally:
-            if self._repeats:
-                self._proxy.budget.give_back()
+            self._budget_back()
 
-    async def _attempt(self, claim: Claim) -> Ended:
+    async def _attempt(self, claim: Claim) -> Exchange:
         if self._replay is None and self.inbound.framing is not Framing.NONE:
             self._replay = Replay(keeps=self.inbound.may_repeat)
-        done: asyncio.Future[Ended] = self._proxy.loop.create_future()
+        done: asyncio.Future[None] = self._proxy.loop.create_future()
 
-        def tell(_: Exchange, ended: Ended) -> None:
+        def tell(_exchange: Exchange, _ended: Ended) -> None:
             if not done.done():
-                done.set_result(ended)
+                done.set_result(None)
 
         exchange = self._exchange(claim, tell)
+        exchange.on_answer = self._budget_back
         pool = self._gateway.pools[claim.replica]
-        connection = None if self._fresh else pool.take(self._proxy.loop.time())
+        safe = self.inbound.method in SAFE
+        connection = None if self._fresh else pool.take(self._proxy.loop.time(), safe=safe)
         exchange.begin(reused=connection is not None)
         try:
             if connection is None:
@@ -119,11 +122,11 @@ class Forwarding:
         except ConnectFailedError as error:
             exchange.fail_to_connect(error)
         try:
-            ended = await done
+            await done
         finally:
             exchange.client_gone()
         await exchange.body_left()
-        return ended
+        return exchange
 
     def _exchange(self, claim: Claim, on_end: Callable[[Exchange, Ended], None]) -> Exchange:
         self._attempts += 1
@@ -139,16 +142,25 @@ class Forwarding:
             give_up_at=self._give_up_at,
         )
 
-    def _policy_allows(self, result: Result) -> bool:
+    def _policy_allows(self, result: Result, *, reused: bool) -> bool:
         if may_connect_elsewhere(result, attempt=self._attempts, attempts=self._proxy.limits.attempts):
             return True
         replayable = self._replay is None or self._replay.possible
         if not may_repeat(result, repeatable=self.inbound.may_repeat, replayable=replayable, repeats=self._repeats):
             return False
-        if not self._proxy.budget.take(self._gateway.counts.in_flight):
-            return False
+        # A kept connection that closes is no sign of a failing replica: only what fails on a new one is a storm.
+        if not reused:
+            if not self._proxy.budget.take(self._gateway.counts.in_flight):
+                return False
+            self._owes = True
         self._repeats += 1
         return True
+
+    def _budget_back(self) -> None:
+        """The repeat is over as such: its answer has begun, or there will be none."""
+        if self._owes:
+            self._owes = False
+            self._proxy.budget.give_back()
 
     def _next(self) -> Claim | None:
         """Another replica; of a repeat also the same, for a connection of its own proves that it serves."""

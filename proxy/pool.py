@@ -9,6 +9,9 @@ from proxy.upstream import UpstreamConnection
 IDLE_SECONDS = 4.0
 
 
+_Made = tuple[asyncio.Transport, UpstreamConnection]
+
+
 class ConnectFailedError(Exception):
     """No connection was made: nothing was sent, so another replica may be asked."""
 
@@ -22,8 +25,9 @@ class Pool:
         self._open: set[UpstreamConnection] = set()
         # In the order of their last use.
         self._idle: dict[UpstreamConnection, None] = {}
-        self._connecting: set[asyncio.Task[tuple[asyncio.Transport, UpstreamConnection]]] = set()
+        self._connecting: set[asyncio.Task[_Made]] = set()
         self._pooling = True
+        self._closes_early = False
         self.address = address.encode()
 
     @property
@@ -34,32 +38,42 @@ class Pool:
     def connections(self) -> int:
         return len(self._open)
 
-    def take(self, now: float) -> UpstreamConnection | None:
-        """Return an idle connection that the replica has not closed, nor is about to."""
+    def take(self, now: float, *, safe: bool) -> UpstreamConnection | None:
+        """Return an idle connection that the replica has not closed, nor is about to.
+
+        For a request that may not be sent twice it has to be quiet as well: the event loop may not have been told yet
+        that the replica closed it. And a replica that closes idle connections by itself is not trusted with one.
+        """
+        if not safe and self._closes_early:
+            return None
         while self._idle:
             connection, _ = self._idle.popitem()
-            if connection.alive and now - connection.idle_since < IDLE_SECONDS:
+            if connection.alive and now - connection.idle_since < IDLE_SECONDS and (safe or connection.is_quiet()):
                 return connection
             connection.abort()
         return None
 
     async def connect(self, seconds: float) -> UpstreamConnection:
-        connecting = self._loop.create_task(self._loop.create_connection(self._made, self._host, self._port))
+        made: list[UpstreamConnection] = []
+
+        def make() -> UpstreamConnection:
+            made.append(UpstreamConnection(self._open.add, self._gone))
+            return made[0]
+
+        connecting = self._loop.create_task(self._loop.create_connection(make, self._host, self._port))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
         try:
             async with asyncio.timeout(seconds):
                 _, connection = await connecting
-        except (OSError, TimeoutError) as error:
-            connecting.add_done_callback(_abort_made)
-            raise ConnectFailedError(str(error) or f"no connection within {seconds:g} s") from error
-        except asyncio.CancelledError:
-            # It may be made all the same, at this very moment: then nobody else would close it.
-            connecting.add_done_callback(_abort_made)
+        except (OSError, TimeoutError, asyncio.CancelledError) as error:
+            self._drop(connecting, made)
             task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            raise ConnectFailedError("its route was removed") from None
+            removed = isinstance(error, asyncio.CancelledError)
+            why = "its route was removed" if removed else str(error) or f"no connection within {seconds:g} s"
+            raise ConnectFailedError(why) from error
         return connection
 
     def put(self, connection: UpstreamConnection, now: float) -> None:
@@ -93,20 +107,30 @@ class Pool:
         self._pooling = False
         for connecting in self._connecting:
             connecting.cancel()
+        self._idle.clear()
         for connection in list(self._open):
             connection.break_off()
 
-    def _made(self) -> UpstreamConnection:
-        return UpstreamConnection(self._open.add, self._gone)
+    def _drop(self, connecting: "asyncio.Task[_Made]", made: list[UpstreamConnection]) -> None:
+        """Leave nothing behind of a connect that nobody waits for, at whatever moment it was given up.
+
+        It may be made all the same right after; and of one given up while it was made, uvloop tells no end.
+        """
+        for connection in made:
+            connection.abort()
+            self._gone(connection)
+        connecting.add_done_callback(_abort_made)
 
     def _gone(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
-        self._idle.pop(connection, None)
+        if connection in self._idle:
+            del self._idle[connection]
+            self._closes_early = True
         if not self._open:
             # The socket itself is closed right after this call returns: empty is told one step later.
             self._loop.call_soon(self._on_empty)
 
 
-def _abort_made(connecting: "asyncio.Task[tuple[asyncio.Transport, UpstreamConnection]]") -> None:
+def _abort_made(connecting: "asyncio.Task[_Made]") -> None:
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result()[1].abort()

@@ -12,6 +12,8 @@ from proxy.fields import HOP_BY_HOP, NOT_NOMINABLE, REQUEST_ID, Field, Framing, 
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 _SLASH = ord("/")
+# A length below 2**63: who reads it into 64 bits must not read another one.
+_MOST_DIGITS = 18
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(:[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -70,15 +72,23 @@ class RequestReader:
     """Reads requests for one proxy: its limits and its name are the same for all."""
 
     def __init__(
-        self, *, header_bytes: int, header_count: int, body_bytes: int, pseudonym: bytes, new_id: Callable[[], bytes]
+        self,
+        *,
+        request_line: int,
+        header_bytes: int,
+        header_count: int,
+        body_bytes: int,
+        pseudonym: bytes,
+        new_id: Callable[[], bytes],
     ) -> None:
+        self._request_line = request_line - len(b"  HTTP/1.1")
         self._header_bytes = header_bytes
         self._header_count = header_count
         self._body_bytes = body_bytes
         self._pseudonym = pseudonym
         self._new_id = new_id
-        # Clients ask for the same host again and again: it is valid as it was.
-        self._last_host = b""
+        # Clients ask for the same host again and again: it is valid as it was. (No host is this one.)
+        self._last_host = b"\n"
 
     def read(
         self,
@@ -95,15 +105,19 @@ class RequestReader:
         given = special.get(b"x-lab-request-id")
         request_id = given if isinstance(given, bytes) and _ID.fullmatch(given) else self._new_id()
         known = None if special.keys() <= _PLAIN else _Known(special)
+        if len(method) + len(target) > self._request_line:
+            return request_id, Refusal(status=414, message="the request line is too long")
         refusal = self._refusal(method, fields, onward, special, known, http10=http10)
         if refusal is not None:
             return request_id, refusal
         host = special.get(b"host")
-        if host != self._last_host or target[0] != _SLASH:
+        if host == self._last_host and target[0] == _SLASH:
+            host = self._last_host
+        else:
             host, target, refusal = _host_and_target(method, target, host, http10=http10)
             if refusal is not None:
                 return request_id, refusal
-            self._last_host = host
+            self._last_host = host or self._last_host
         inbound = Inbound(method, target, host, onward, request_id, keep_alive=keep_alive)
         inbound.http10 = http10
         length = special.get(b"content-length")
@@ -130,7 +144,7 @@ class RequestReader:
         if len(onward) + (0 if known is None else known.size) > self._header_bytes:
             return Refusal(status=431, message=f"the header is larger than {self._header_bytes} bytes")
         length = special.get(b"content-length", b"0")
-        if isinstance(length, list) or not length.isdigit():
+        if isinstance(length, list) or not length.isdigit() or len(length) > _MOST_DIGITS:
             return Refusal(status=400, message="Content-Length is not one number")
         if self._body_bytes and int(length) > self._body_bytes:
             message = f"the body is larger than {self._body_bytes} bytes"
@@ -218,6 +232,9 @@ class _Known:
             inbound.framing = Framing.CHUNKED
         inbound.expects_continue = not inbound.http10 and b"expect" in special
         inbound.upgrades = upgrade and self._upgrades and inbound.method == b"GET" and not inbound.http10
+        if b"upgrade" in special and inbound.framing is not Framing.NONE:
+            # After the body the parser waits for the other protocol, whatever the proxy does about it.
+            inbound.keep_alive = False
         if b"idempotency-key" in special or b"x-idempotency-key" in special:
             inbound.may_repeat = True
         inbound.forwarded = tuple((key, value) for key in special if key in _FORWARDED for value in self.all(key))
@@ -258,6 +275,8 @@ def _host_and_target(
         found = len(hosts) if hosts else 0
         return b"", target, Refusal(status=400, message=f"a request has one Host field, this has {found}")
     host = hosts or b""
+    if not _HOST.fullmatch(host) and not (http10 and not host):
+        return host, target, Refusal(status=400, message="the Host field is not a host with an optional port")
     if not target.startswith(b"/"):
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute:

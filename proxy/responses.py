@@ -1,12 +1,15 @@
 """PURE. A replica's answer as the client gets it (RFC 9110 §6, §7.6, RFC 9112 §6), and the answers the proxy makes."""
 
 import json
+import re
 from http import HTTPStatus
 
 from proxy.fields import HOP_BY_HOP, NOT_NOMINABLE, REQUEST_ID, Field, Framing, every, tokens_of
 
 NO_CONTENT = 204
 _NOT_MODIFIED = 304
+_LEAST_STATUS = 100
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _SPECIAL = HOP_BY_HOP | {b"content-length", b"x-lab-proxy", b"content-type"}
 
 
@@ -82,13 +85,18 @@ def response_head(head: ResponseHead, *, keep_alive: bool, http10: bool, via: by
     return b"".join(parts)
 
 
+def check_status_line(version: str, status: int, reason: bytes) -> None:
+    """Raise MalformedError for what the parser lets through."""
+    if version not in {"1.1", "1.0"} or status < _LEAST_STATUS or not _REASON.fullmatch(reason):
+        raise MalformedError(f"the status line says HTTP/{version} {status} {reason[:40]!r}")
+
+
 def interim_head(status: int, reason: bytes, fields: list[Field]) -> bytes:
-    lines = b"".join(b"%b: %b\r\n" % field for field in fields if field[0].lower() not in _SPECIAL)
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, lines)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, _without_nominated(fields))
 
 
 def switching_head(fields: list[Field], via: bytes) -> bytes:
-    lines = b"".join(b"%b: %b\r\n" % field for field in fields if field[0].lower() not in _SPECIAL)
+    lines = _without_nominated(fields)
     return b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b%b\r\n" % (lines, via)
 
 

@@ -111,6 +111,10 @@ class Tunnel:
         """Close it with 1001 between two frames, or break it off if a frame does not end in time."""
         if self._over or self._cutting is not None:
             return
+        if self._to_client.closing and self._to_replica.closing and self._to_client.reached:
+            # Both have said that it is over: only the connections are left to be closed.
+            self._end(Result.OK)
+            return
         self._cutting = asyncio.get_running_loop().call_later(self._grace, self._break_off)
         if self._to_client.reached:
             self._say_goodbye()

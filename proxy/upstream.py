@@ -4,19 +4,21 @@ Why this is ours and no library's: docs/decisions/0004-the-proxys-upstream-side-
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
 
 from proxy.fields import Field, Framing
-from proxy.responses import MalformedError, ResponseHead, interim_head, read_head
+from proxy.responses import MalformedError, ResponseHead, check_status_line, interim_head, read_head
 
 MAX_HEAD = 64 * 1024
 _CLOSE_SECONDS = 1.0
 _SWITCHING = 101
 _CONTINUE = 100
 _FINAL = 200
+_USUAL = frozenset({200})
 
 
 class UpstreamError(Exception):
@@ -77,10 +79,20 @@ class UpstreamConnection(asyncio.Protocol):
         self._reason = b""
         self._fields: list[Field] = []
         self._head_size = 0
+        self._last_piece = b""
 
     @property
     def reusable(self) -> bool:
         return self.alive and self._complete and not self._extra and self._head is not None and self._head.reusable
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has arrived that was not read yet, not even its end."""
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        if sock is None:
+            return False
+        poller = select.poll()
+        poller.register(sock.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+        return not poller.poll(0)
 
     def start(self, receiver: Receiver, request: bytes, *, head_only: bool) -> None:
         self._begin(head_only=head_only)
@@ -163,18 +175,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._upgraded(receiver, data[upgrade.args[0] :])
             return
         except httptools.HttpParserError as error:
-            if self._complete:
-                self._extra = True
-                receiver.answer_read(complete=True)
-                return
-            cause = error.__context__ if isinstance(error.__context__, MalformedError) else error
-            self._fail(BadAnswerError(f"the answer is malformed: {cause}"))
+            self._malformed(receiver, error)
             return
         if in_head and self._head is None:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD:
-                self._fail(BadAnswerError(f"the head of the answer is larger than {MAX_HEAD} bytes"))
+            self._head_grows(len(data))
             return
+        if self._complete and data[-2:] == b"\r\n" and self._has_stray_line_end(data):
+            self._extra = True
         if self._receiver is receiver:
             receiver.answer_read(complete=self._complete)
 
@@ -228,11 +235,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._extra = True
             return
         status = self._parser.get_status_code()
+        version = self._parser.get_http_version()
+        if status not in _USUAL or version != "1.1" or self._reason != b"OK":
+            check_status_line(version, status, self._reason)
         if status < _FINAL:
             self._interim(status, self._receiver)
             return
-        http11 = self._parser.get_http_version() == "1.1"
-        head = read_head(status, self._reason, self._fields, http11=http11, head_only=self._head_only)
+        head = read_head(status, self._reason, self._fields, http11=version == "1.1", head_only=self._head_only)
         if len(head.onward) > MAX_HEAD:
             raise MalformedError(f"the head is larger than {MAX_HEAD} bytes")
         self._head = head
@@ -243,12 +252,19 @@ class UpstreamConnection(asyncio.Protocol):
         if self._complete or self._receiver is None:
             self._extra = True
             return
+        self._last_piece = body
         self._receiver.answer_body(body)
 
     def on_message_complete(self) -> None:
         # An interim answer is not the answer, and a body that ends with its connection has not ended yet.
         if self._head is not None and self._head.framing is not Framing.CLOSE:
             self._complete = True
+
+    def _has_stray_line_end(self, data: bytes) -> bool:
+        """Whether a line end follows the answer: the parser skips it as if it belonged to the next one."""
+        if self._head is not None and self._head.framing is Framing.LENGTH:
+            return not self._last_piece.endswith(b"\r\n")
+        return data.endswith(b"\r\n\r\n\r\n")
 
     def _interim(self, status: int, receiver: Receiver) -> None:
         if status == _SWITCHING:
@@ -257,6 +273,20 @@ class UpstreamConnection(asyncio.Protocol):
         if status != _CONTINUE:
             receiver.answer_interim(interim_head(status, self._reason, self._fields))
         self._reason, self._fields, self._head_size = b"", [], 0
+
+    def _head_grows(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > MAX_HEAD:
+            self._fail(BadAnswerError(f"the head of the answer is larger than {MAX_HEAD} bytes"))
+
+    def _malformed(self, receiver: Receiver, error: httptools.HttpParserError) -> None:
+        if self._complete:
+            # The answer is whole; what follows it is not.
+            self._extra = True
+            receiver.answer_read(complete=True)
+            return
+        cause = error.__context__ if isinstance(error.__context__, MalformedError) else error
+        self._fail(BadAnswerError(f"the answer is malformed: {cause}"))
 
     def _upgraded(self, receiver: Receiver, tail: bytes) -> None:
         if self._switched:

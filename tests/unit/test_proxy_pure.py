@@ -113,7 +113,12 @@ def test_what_was_given_back_can_be_taken_but_not_renewed() -> None:
 
 def parsed(*fields: tuple[bytes, bytes], method: bytes = b"GET", http10: bool = False) -> Inbound | Refusal:
     reader = RequestReader(
-        header_bytes=32768, header_count=100, body_bytes=0, pseudonym=b"rolling-lab", new_id=lambda: b"id"
+        request_line=8190,
+        header_bytes=32768,
+        header_count=100,
+        body_bytes=0,
+        pseudonym=b"rolling-lab",
+        new_id=lambda: b"id",
     )
     _, found = reader.read(method, b"/", (*fields, (b"Host", b"a.test")), keep_alive=True, http10=http10, upgrade=False)
     return found
