@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
 from proxy.fields import Field
-from proxy.requests import forwarding_lines
+from proxy.requests import Inbound, forwarding_lines
 from proxy.settings import Limits
 from proxy.tunnel import Tunnel
 
@@ -76,8 +76,9 @@ class ClientConnection(web.RequestHandler):
         self._unfinished: asyncio.TimerHandle | None = None
         self._forwarding: tuple[bytes, bytes] = (b"", b"")
         self._content: StreamReader | None = None
-        self._head_bytes = self._framing_bytes = self._last_read = 0
+        self._head_bytes = self._body_bytes = self._last_read = 0
         self._lingering: asyncio.Task[None] | None = None
+        self.last: Inbound | None = None
         self.serving: Serving | None = None
         self.busy = False
         self.idle_since = 0.0
@@ -176,10 +177,9 @@ class ClientConnection(web.RequestHandler):
         if self._tunnel is not None:
             self._tunnel.from_client(data)
             return
-        before = 0 if self._content is None else self._content.total_bytes
         super().data_received(data)
         if self.busy:
-            self._watch_body(len(data), before)
+            self._watch_body(len(data))
         elif self._messages:
             self._last_read = len(data)
             self._next()
@@ -219,9 +219,9 @@ class ClientConnection(web.RequestHandler):
                 self._resume_reading_if_drained()
             if isinstance(message, RawRequestMessage):
                 self._content = content
-                self._framing_bytes = 0
+                self._body_bytes = 0
                 if message.chunked and self._last_read > _FRAMING_BYTES:
-                    self._watch_body(self._last_read - _size(message), 0)
+                    self._watch_body(self._last_read - _size(message))
                 self._owner.begin(self, message, content)
             else:
                 self._refuse(message.exc)
@@ -273,7 +273,7 @@ class ClientConnection(web.RequestHandler):
         self._owner.refuse(self, status, "bad-request", text)
         self.close_idle()
 
-    def _watch_body(self, size: int, before: int) -> None:
+    def _watch_body(self, size: int) -> None:
         """Fail a body that stops being one: aiohttp notes the error as a next request, and its reader waits on.
 
         The same for one that is all chunk extensions, of which the parser takes as many as come.
@@ -284,9 +284,10 @@ class ClientConnection(web.RequestHandler):
         if not content.is_eof() and self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             self._fail_body(content, "a chunk is malformed")
             return
-        behind = sum(_size(message) + body.total_bytes for message, body in self._messages)
-        self._framing_bytes += size - (content.total_bytes - before) - behind
-        if self._framing_bytes > _FRAMING_BYTES + _FRAMING_SHARE * content.total_bytes:
+        self._body_bytes += size - sum(_size(message) + body.total_bytes for message, body in self._messages)
+        # While it is paused, the parser holds what it has not looked at.
+        framing = 0 if self._reading_paused else self._body_bytes - content.total_bytes
+        if framing > _FRAMING_BYTES + _FRAMING_SHARE * content.total_bytes:
             self._fail_body(content, "its chunks are nearly all framing")
 
     def _fail_body(self, content: StreamReader, why: str) -> None:

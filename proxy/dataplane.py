@@ -138,6 +138,7 @@ class DataPlane:
             keep_alive=not message.should_close,
             http10=message.version < HttpVersion11,
             upgrade=message.upgrade,
+            last=client.last,
         )
         if isinstance(found, Refusal):
             self.gateway.ledger.reject(request_id, found.reason, found.status)
@@ -147,6 +148,7 @@ class DataPlane:
             ended = Ended(Result.OK, answered=False, status=_OK, reason="answered-here")
             self._own(client, ended, request_id, found.method, started, keep_alive=found.keep_alive)
         else:
+            client.last = found if found.fields else None
             forwarding = Forwarding(self, client, content, found, started=started)
             if not forwarding.at_once(lambda exchange, ended: self._attempted(forwarding, exchange, ended)):
                 self._in_task(forwarding)

@@ -12,6 +12,7 @@ from proxy.fields import HOP_BY_HOP, NOT_NOMINABLE, REQUEST_ID, Field, Framing, 
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 _SLASH = ord("/")
+_SHORT_TARGET = 256
 # A length below 2**63: who reads it into 64 bits must not read another one.
 _MOST_DIGITS = 18
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -33,8 +34,15 @@ _USUAL_CONNECTION = frozenset({b"keep-alive", b"close"})
 
 
 class Inbound:
-    """A request as it goes on. A plain object, and what is rare a default of its class: each is made very often."""
+    """A request as it goes on. A plain object, and what is rare a default of its class: each is made very often.
 
+    Clients ask in the same words again and again: what was worked out of `fields` is then taken over by the next
+    request on the connection (`again`), but for its id, whose field is at `id_at`.
+    """
+
+    fields: tuple[Field, ...] = ()
+    id_at = -1
+    middle = b""
     expects_continue = False
     upgrades = False
     max_forwards: int | None = None
@@ -53,6 +61,26 @@ class Inbound:
         self.may_repeat = method in SAFE
         self.framing = Framing.NONE
         self.length = 0
+
+    def is_asked_alike(self, method: bytes, target: bytes, fields: tuple[Field, ...]) -> bool:
+        """Whether a request differs from this one in no more than its id and its path."""
+        if method != self.method or target[0] != _SLASH or len(target) > _SHORT_TARGET:
+            return False
+        at, mine = self.id_at, self.fields
+        if at < 0:
+            return fields == mine
+        return (
+            len(fields) == len(mine)
+            and fields[at][0] == mine[at][0]
+            and fields[:at] == mine[:at]
+            and fields[at + 1 :] == mine[at + 1 :]
+        )
+
+    def again(self, target: bytes, request_id: bytes) -> "Inbound":
+        made = Inbound(self.method, target, self.host, self.onward, request_id, keep_alive=self.keep_alive)
+        made.framing, made.length = self.framing, self.length
+        made.fields, made.id_at, made.middle = self.fields, self.id_at, self.middle
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +127,13 @@ class RequestReader:
         keep_alive: bool,
         http10: bool,
         upgrade: bool,
+        last: Inbound | None = None,
     ) -> tuple[bytes, Inbound | Refusal]:
-        """Return the request's id, and the request or why it is refused."""
+        """Return the request's id, and the request or why it is refused. `last` is the one before it, if alike."""
+        if last is not None and not http10 and last.is_asked_alike(method, target, fields):
+            again = fields[last.id_at][1] if last.id_at >= 0 else b""
+            request_id = again if _ID.fullmatch(again) else self._new_id()
+            return request_id, last.again(target, request_id)
         onward, special = _sorted_out(fields)
         given = special.get(b"x-lab-request-id")
         request_id = given if isinstance(given, bytes) and _ID.fullmatch(given) else self._new_id()
@@ -125,6 +158,10 @@ class RequestReader:
             inbound.framing, inbound.length = Framing.LENGTH, int(length)
         if known is not None:
             known.tell(inbound, fields, upgrade=upgrade)
+        elif not http10 and target[0] == _SLASH:
+            inbound.fields = fields
+            if given is not None:
+                inbound.id_at = next(at for at, (name, _) in enumerate(fields) if name.lower() == b"x-lab-request-id")
         return request_id, inbound
 
     def _refusal(
@@ -154,8 +191,12 @@ class RequestReader:
 
 def request_head(inbound: Inbound, *, attempt: int, address: bytes, forwarding: bytes) -> bytes:
     """Return the head as a replica gets it; `forwarding` is what `forwarding_lines` made for this client and host."""
-    parts = [inbound.method, b" ", inbound.target, b" HTTP/1.1\r\nHost: ", inbound.host or address, b"\r\n"]
-    parts += (inbound.onward, forwarding, REQUEST_ID, b": ", inbound.request_id, b"\r\nX-Lab-Attempt: %d\r\n" % attempt)
+    middle = inbound.middle
+    if not middle or not inbound.host:
+        host = inbound.host or address
+        middle = b" HTTP/1.1\r\nHost: %b\r\n%b%b%b: " % (host, inbound.onward, forwarding, REQUEST_ID)
+        inbound.middle = middle
+    parts = [inbound.method, b" ", inbound.target, middle, inbound.request_id, b"\r\nX-Lab-Attempt: %d\r\n" % attempt]
     if inbound.framing is Framing.LENGTH:
         parts.append(b"Content-Length: %d\r\n" % inbound.length)
     elif inbound.framing is Framing.CHUNKED:

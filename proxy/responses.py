@@ -23,7 +23,17 @@ class MalformedError(Exception):
 class ResponseHead:
     """`onward` are its fields as they go on. A plain object: each is made very often."""
 
-    __slots__ = ("event_stream", "fields", "framing", "has_no_length", "onward", "reason", "reusable", "status")
+    __slots__ = (
+        "event_stream",
+        "fields",
+        "framing",
+        "has_no_length",
+        "kept_alive",
+        "onward",
+        "reason",
+        "reusable",
+        "status",
+    )
 
     def __init__(
         self, status: int, reason: bytes, fields: list[Field], onward: bytes, framing: Framing, *, reusable: bool
@@ -36,6 +46,8 @@ class ResponseHead:
         self.reusable = reusable
         self.has_no_length = framing is Framing.CHUNKED or framing is Framing.CLOSE
         self.event_stream = False
+        # As it goes to a client of HTTP/1.1 whose connection goes on: most do, and many heads are told more than once.
+        self.kept_alive = b""
 
 
 def read_head(status: int, reason: bytes, fields: list[Field], *, http11: bool, head_only: bool) -> ResponseHead:
@@ -74,6 +86,9 @@ def read_head(status: int, reason: bytes, fields: list[Field], *, http11: bool, 
 
 
 def response_head(head: ResponseHead, *, keep_alive: bool, http10: bool, via: bytes) -> bytes:
+    plain = keep_alive and not http10
+    if plain and head.kept_alive:
+        return head.kept_alive
     parts = [b"HTTP/1.1 %d " % head.status, head.reason, b"\r\n", head.onward, via]
     if not http10 and head.has_no_length:
         parts.append(b"Transfer-Encoding: chunked\r\n")
@@ -82,7 +97,10 @@ def response_head(head: ResponseHead, *, keep_alive: bool, http10: bool, via: by
     elif http10:
         parts.append(b"Connection: keep-alive\r\n")
     parts.append(b"\r\n")
-    return b"".join(parts)
+    made = b"".join(parts)
+    if plain:
+        head.kept_alive = made
+    return made
 
 
 def check_status_line(version: str, status: int, reason: bytes) -> None:

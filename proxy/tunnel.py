@@ -81,7 +81,10 @@ class Tunnel:
 
     def from_client(self, data: bytes) -> None:
         if self._over:
-            # Its answer to the close frame, or what it sent before it saw that.
+            # What it sent before it saw the close frame, and its answer to it, after which nothing more comes.
+            self._to_replica.feed(data)
+            if self._to_replica.closing and self._to_replica.reached:
+                self.left.set()
             return
         self._to_replica.feed(data)
         self.up += len(data)

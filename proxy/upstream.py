@@ -66,6 +66,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._tunnel: Tunnelled | None = None
         self.alive = False
         self._reading = True
+        self._last_head: ResponseHead | None = None
         self.writing_paused = False
         self.idle_since = 0.0
         self._begin(head_only=False)
@@ -96,6 +97,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def start(self, receiver: Receiver, request: bytes, *, head_only: bool) -> None:
         self._begin(head_only=head_only)
+        if head_only:
+            self._last_head = None
         self._receiver = receiver
         self.write(request)
 
@@ -241,9 +244,13 @@ class UpstreamConnection(asyncio.Protocol):
         if status < _FINAL:
             self._interim(status, self._receiver)
             return
-        head = read_head(status, self._reason, self._fields, http11=version == "1.1", head_only=self._head_only)
-        if len(head.onward) > MAX_HEAD:
-            raise MalformedError(f"the head is larger than {MAX_HEAD} bytes")
+        head = self._last_head
+        if head is None or head.fields != self._fields or head.status != status or head.reason != self._reason:
+            head = read_head(status, self._reason, self._fields, http11=version == "1.1", head_only=self._head_only)
+            if len(head.onward) > MAX_HEAD:
+                raise MalformedError(f"the head is larger than {MAX_HEAD} bytes")
+            # A replica answers in the same words again and again.
+            self._last_head = None if self._head_only or version != "1.1" else head
         self._head = head
         self._complete = head.framing is Framing.NONE
         self._receiver.answer_head(head)

@@ -167,6 +167,52 @@ def test_an_upgrade_other_than_websocket_is_left_out_rather_than_refused() -> No
     assert head.startswith(b"get / http/1.1\r\nhost: a.test\r\n")
 
 
+_FIELDS = st.lists(
+    st.sampled_from(
+        [
+            (b"Host", b"a.test"),
+            (b"host", b"b.test"),
+            (b"Accept", b"*/*"),
+            (b"X-Lab-Request-Id", b"r-1"),
+            (b"X-Lab-Request-Id", b"r-2"),
+            (b"x-lab-request-id", b"not one"),
+            (b"Content-Length", b"5"),
+            (b"Connection", b"keep-alive"),
+            (b"Connection", b"X-Hop"),
+            (b"X-Hop", b"1"),
+            (b"Via", b"1.1 other"),
+        ]
+    ),
+    max_size=5,
+).map(tuple)
+
+
+@given(_FIELDS, _FIELDS, st.sampled_from([b"/", b"/b", b"http://c.test/d", b"*"]), st.booleans())
+def test_what_is_taken_over_from_the_request_before_is_what_would_have_been_read(
+    before: tuple[tuple[bytes, bytes], ...], now: tuple[tuple[bytes, bytes], ...], target: bytes, same: bool
+) -> None:
+    reader = RequestReader(
+        request_line=8190,
+        header_bytes=32768,
+        header_count=100,
+        body_bytes=0,
+        pseudonym=b"me",
+        new_id=lambda: b"id",
+    )
+
+    def read(fields: tuple[tuple[bytes, bytes], ...], last: Inbound | None) -> tuple[object, ...]:
+        request_id, found = reader.read(b"GET", target, fields, keep_alive=True, http10=False, upgrade=False, last=last)
+        if isinstance(found, Refusal):
+            return request_id, found
+        head = request_head(found, attempt=1, address=b"h:1", forwarding=b"Via: 1.1 me\r\n")
+        return request_id, head, found.framing, found.length, found.host, found.may_repeat, found.keep_alive
+
+    _, first = reader.read(b"GET", b"/a", before, keep_alive=True, http10=False, upgrade=False)
+    last = first if isinstance(first, Inbound) and first.fields else None
+    fields = before if same else now
+    assert read(fields, last) == read(fields, None)
+
+
 def test_what_is_forwarded_is_quoted_where_it_must_be() -> None:
     lines = forwarding_lines(b"2001:db8::1", b"a.test:8080", (), via=b"me").decode()
     assert 'Forwarded: for="[2001:db8::1]";host="a.test:8080";proto=http\r\n' in lines
