@@ -15,7 +15,7 @@ from typing import Protocol
 
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
 from proxy.fields import Field
@@ -256,7 +256,8 @@ class ClientConnection(web.RequestHandler):
             async with asyncio.timeout(_LINGER_SECONDS):
                 while not content.is_eof():
                     await asyncio.wait_for(content.readany(), _LINGER_SILENT_SECONDS)
-        except (TimeoutError, web.RequestPayloadError, ConnectionError):
+        except (TimeoutError, RuntimeError, web.RequestPayloadError, HttpProcessingError, ConnectionError):
+            # It does not come, is malformed, or its client has left: aiohttp says so with a RuntimeError.
             keep_alive = False
         self._lingering = None
         self._over(keep_alive=keep_alive)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 
 from aiohttp import StreamReader, web
-from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.http import RawRequestMessage
 
 from proxy.client import ClientConnection, peers
 from proxy.exchange import Ended, Exchange
@@ -136,7 +136,7 @@ class DataPlane:
             message.path.encode("utf-8", "surrogateescape"),
             message.raw_headers,
             keep_alive=not message.should_close,
-            http10=message.version < HttpVersion11,
+            version=message.version,
             upgrade=message.upgrade,
             last=client.last,
         )

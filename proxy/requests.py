@@ -11,6 +11,7 @@ from proxy.fields import HOP_BY_HOP, NOT_NOMINABLE, REQUEST_ID, Field, Framing, 
 
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
+_HTTP_1_1, _HTTP_1_0 = (1, 1), (1, 0)
 _SLASH = ord("/")
 _SHORT_TARGET = 256
 # A length below 2**63: who reads it into 64 bits must not read another one.
@@ -125,11 +126,12 @@ class RequestReader:
         fields: tuple[Field, ...],
         *,
         keep_alive: bool,
-        http10: bool,
+        version: tuple[int, int],
         upgrade: bool,
         last: Inbound | None = None,
     ) -> tuple[bytes, Inbound | Refusal]:
         """Return the request's id, and the request or why it is refused. `last` is the one before it, if alike."""
+        http10 = version != _HTTP_1_1
         if last is not None and not http10 and last.is_asked_alike(method, target, fields):
             again = fields[last.id_at][1] if last.id_at >= 0 else b""
             request_id = again if _ID.fullmatch(again) else self._new_id()
@@ -138,6 +140,8 @@ class RequestReader:
         given = special.get(b"x-lab-request-id")
         request_id = given if isinstance(given, bytes) and _ID.fullmatch(given) else self._new_id()
         known = None if special.keys() <= _PLAIN else _Known(special)
+        if http10 and version != _HTTP_1_0:
+            return request_id, Refusal(status=505, message="HTTP/1.1 and HTTP/1.0 are spoken here")
         if len(method) + len(target) > self._request_line:
             return request_id, Refusal(status=414, message="the request line is too long")
         refusal = self._refusal(method, fields, onward, special, known, http10=http10)

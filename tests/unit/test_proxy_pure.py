@@ -120,7 +120,14 @@ def parsed(*fields: tuple[bytes, bytes], method: bytes = b"GET", http10: bool = 
         pseudonym=b"rolling-lab",
         new_id=lambda: b"id",
     )
-    _, found = reader.read(method, b"/", (*fields, (b"Host", b"a.test")), keep_alive=True, http10=http10, upgrade=False)
+    _, found = reader.read(
+        method,
+        b"/",
+        (*fields, (b"Host", b"a.test")),
+        keep_alive=True,
+        version=(1, 0) if http10 else (1, 1),
+        upgrade=False,
+    )
     return found
 
 
@@ -201,13 +208,15 @@ def test_what_is_taken_over_from_the_request_before_is_what_would_have_been_read
     )
 
     def read(fields: tuple[tuple[bytes, bytes], ...], last: Inbound | None) -> tuple[object, ...]:
-        request_id, found = reader.read(b"GET", target, fields, keep_alive=True, http10=False, upgrade=False, last=last)
+        request_id, found = reader.read(
+            b"GET", target, fields, keep_alive=True, version=(1, 1), upgrade=False, last=last
+        )
         if isinstance(found, Refusal):
             return request_id, found
         head = request_head(found, attempt=1, address=b"h:1", forwarding=b"Via: 1.1 me\r\n")
         return request_id, head, found.framing, found.length, found.host, found.may_repeat, found.keep_alive
 
-    _, first = reader.read(b"GET", b"/a", before, keep_alive=True, http10=False, upgrade=False)
+    _, first = reader.read(b"GET", b"/a", before, keep_alive=True, version=(1, 1), upgrade=False)
     last = first if isinstance(first, Inbound) and first.fields else None
     fields = before if same else now
     assert read(fields, last) == read(fields, None)
