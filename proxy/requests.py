@@ -140,11 +140,8 @@ class RequestReader:
         given = special.get(b"x-lab-request-id")
         request_id = given if isinstance(given, bytes) and _ID.fullmatch(given) else self._new_id()
         known = None if special.keys() <= _PLAIN else _Known(special)
-        if http10 and version != _HTTP_1_0:
-            return request_id, Refusal(status=505, message="HTTP/1.1 and HTTP/1.0 are spoken here")
-        if len(method) + len(target) > self._request_line:
-            return request_id, Refusal(status=414, message="the request line is too long")
-        refusal = self._refusal(method, fields, onward, special, known, http10=http10)
+        refusal = self._line_refusal(method, target, version)
+        refusal = refusal or self._refusal(fields, onward, special, known, http10=http10)
         if refusal is not None:
             return request_id, refusal
         host = special.get(b"host")
@@ -168,9 +165,15 @@ class RequestReader:
                 inbound.id_at = next(at for at, (name, _) in enumerate(fields) if name.lower() == b"x-lab-request-id")
         return request_id, inbound
 
+    def _line_refusal(self, method: bytes, target: bytes, version: tuple[int, int]) -> Refusal | None:
+        if version not in {_HTTP_1_1, _HTTP_1_0}:
+            return Refusal(status=505, message="HTTP/1.1 and HTTP/1.0 are spoken here")
+        if len(method) + len(target) > self._request_line:
+            return Refusal(status=414, message="the request line is too long")
+        return _UNSUPPORTED.get(method)
+
     def _refusal(
         self,
-        method: bytes,
         fields: tuple[Field, ...],
         onward: bytes,
         special: "_Special",
@@ -178,8 +181,6 @@ class RequestReader:
         *,
         http10: bool,
     ) -> Refusal | None:
-        if method in _UNSUPPORTED:
-            return _UNSUPPORTED[method]
         if len(fields) > self._header_count:
             return Refusal(status=431, message=f"more than {self._header_count} header fields")
         if len(onward) + (0 if known is None else known.size) > self._header_bytes:
