@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,6 +56,14 @@ bench-proxy: ## the proxy beside nginx, HAProxy and a plain aiohttp one; 7 minut
 soak-rolls: ## every order, batch and size of fleet, forth and back; resumable, about 20 minutes
 	@$(SET_UP) --dev
 	@$(VENV)/python -m tests.soak.rolls
+
+soak-churn: ## the proxy: a thousand replacements under 300 requests a second of every kind, about 5 minutes
+	@$(SET_UP) --dev --no-engine
+	@$(VENV)/python -m tests.soak.churn
+
+soak-engine: ## the rollout engine on virtual time: 500 fleets, 20,000 rollouts, every pair of crashes
+	@$(SET_UP) --dev --no-engine
+	@$(VENV)/python -m tests.soak.engine
 
 # --universal: one lock for every platform; no index address is written into a file
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
