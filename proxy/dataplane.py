@@ -11,7 +11,8 @@ from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
 from proxy.client import ClientConnection, peers
-from proxy.exchange import Ended, Exchange
+from proxy.ended import Ended
+from proxy.exchange import Exchange
 from proxy.forwarding import Forwarding
 from proxy.gateway import Gateway
 from proxy.ledger import Result

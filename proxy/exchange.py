@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import StreamReader
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web import RequestPayloadError
 
 from proxy import ledger
+from proxy.body import Body, BodyError
 from proxy.client import ClientConnection
+from proxy.ended import ANSWERED, Ended
 from proxy.event_stream import EventBoundary
 from proxy.fields import Field, Framing
 from proxy.gateway import Gateway
@@ -26,35 +26,7 @@ from proxy.settings import Limits
 from proxy.tunnel import Tunnel
 from proxy.upstream import BadAnswerError, UpstreamConnection, UpstreamError
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NEVER = float("inf")
-
-
-class Ended:
-    """How an attempt ended. Unless `answered`, the client has seen nothing and gets status and reason."""
-
-    __slots__ = ("answered", "keep_alive", "message", "reason", "result", "status", "tunnel")
-
-    def __init__(
-        self,
-        result: Result,
-        *,
-        answered: bool,
-        keep_alive: bool = False,
-        status: int = 0,
-        reason: str = "",
-        message: str = "",
-    ) -> None:
-        self.result = result
-        self.answered = answered
-        self.keep_alive = keep_alive
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.tunnel: Tunnel | None = None
-
-
-_ANSWERED = {keep: Ended(Result.OK, answered=True, keep_alive=keep) for keep in (True, False)}
 
 
 class Surroundings(Protocol):
@@ -82,13 +54,13 @@ class Exchange:
     deadline = _NEVER
     _connection: UpstreamConnection | None = None
     _pump: "asyncio.Task[None] | None" = None
-    _writable: "asyncio.Future[None] | None" = None
+    _body: Body | None = None
     _events: EventBoundary | None = None
     _cutting: asyncio.TimerHandle | None = None
     _tunnel: Tunnel | None = None
     _head: ResponseHead | None = None
     _status = 0
-    _up = _down = 0
+    _down = 0
     _chunked = _keep_alive = _sent_all = False
     ended: Ended | None = None
     # Whether the connection had been used before: that it closes before an answer is then likely nobody's fault.
@@ -116,7 +88,7 @@ class Exchange:
         self.claim = claim
         self._on_end = on_end
         self.attempt = attempt
-        self.replay = replay
+        self._replay = replay
         self._give_up_at = give_up_at
         self._out: list[bytes] = []
         self._line: ledger.Attempt | None = None
@@ -145,26 +117,21 @@ class Exchange:
             connection.abort()
             return
         self._connection = connection
-        inbound, content = self.inbound, self._content
+        inbound = self.inbound
         forwarding = self._client.forwarding(inbound.host, inbound.forwarded)
         head = request_head(inbound, attempt=self.attempt, address=address, forwarding=forwarding)
-        head_only = inbound.method == b"HEAD"
         if inbound.framing is Framing.NONE:
-            self._sent_all = True
-            self._waits(self._world.limits.first_byte_seconds)
-        elif self.all_here(content) and not (self.replay and self.replay.sent):
-            head += self._framed(content.read_nowait())
-            self._sent_all = True
-            self._waits(self._world.limits.first_byte_seconds)
+            self._is_sent()
         else:
-            self._pump = self._loop.create_task(self._send_body(connection))
-        connection.start(self, head, head_only=head_only)
-
-    def all_here(self, content: StreamReader) -> bool:
-        """Whether all of the body is here already, so that it can go with the head."""
-        if not content.is_eof() or content.exception() is not None:
-            return False
-        return not 0 < self._world.limits.body_bytes < content.total_bytes
+            body = self._body = Body(
+                inbound, self._content, self._replay or Replay(keeps=False), self._world.limits, self._waits
+            )
+            if body.is_here():
+                head += body.whole()
+                self._is_sent()
+            else:
+                self._pump = self._loop.create_task(self._send_body(body, connection))
+        connection.start(self, head, head_only=inbound.method == b"HEAD")
 
     def fail_to_connect(self, error: Exception) -> None:
         if self.ended is None:
@@ -199,54 +166,20 @@ class Exchange:
 
     # Towards the replica
 
-    def _framed(self, data: bytes) -> bytes:
-        """Return a whole body as the replica gets it."""
-        self._up = len(data)
-        if self.replay is not None:
-            self.replay.note(data)
-        if self.inbound.framing is Framing.LENGTH:
-            return data
-        return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
-
-    async def _send_body(self, connection: UpstreamConnection) -> None:
-        chunked, replay = self.inbound.framing is Framing.CHUNKED, self.replay
-        if self.inbound.expects_continue and not (replay and replay.continued):
-            self._client.send(_CONTINUE)
-            if replay is not None:
-                replay.continued = True
+    async def _send_body(self, body: Body, connection: UpstreamConnection) -> None:
         try:
-            for data in list(replay.sent) if replay is not None else ():
-                await self._send_piece(connection, data, chunked=chunked)
-            while data := await self._read_client():
-                if replay is not None:
-                    replay.note(data)
-                await self._send_piece(connection, data, chunked=chunked)
-        except (RequestPayloadError, HttpProcessingError) as error:
-            self._fail(Result.CLIENT_GONE, 400, "bad-request", f"the body is malformed: {error}")
+            await body.send(connection, self._client)
+        except BodyError as error:
+            self._fail(Result.CLIENT_GONE, error.status, error.reason, str(error))
             return
         except ConnectionError:
             # The client left; its connection says so.
             return
-        if chunked:
-            connection.write(b"0\r\n\r\n")
+        self._is_sent()
+
+    def _is_sent(self) -> None:
         self._sent_all = True
         self._waits(self._world.limits.first_byte_seconds)
-
-    async def _read_client(self) -> bytes:
-        self._waits(self._world.limits.client_seconds)
-        return await self._content.readany()
-
-    async def _send_piece(self, connection: UpstreamConnection, data: bytes, *, chunked: bool) -> None:
-        self._up += len(data)
-        most = self._world.limits.body_bytes
-        if most and self._up > most:
-            self._fail(Result.CLIENT_GONE, 413, "body-too-large", f"the body is larger than {most} bytes")
-            return
-        connection.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
-        while connection.writing_paused and self.ended is None:
-            self._waits(self._world.limits.first_byte_seconds)
-            self._writable = self._loop.create_future()
-            await self._writable
 
     @property
     def _replica_is_full(self) -> bool:
@@ -297,7 +230,7 @@ class Exchange:
             if self._chunked:
                 self._out.append(b"0\r\n\r\n")
             self._flush()
-            self._end(_ANSWERED[self._keep_alive])
+            self._end(ANSWERED[self._keep_alive])
             return
         self._flush()
         if self._client.writing_paused:
@@ -330,8 +263,6 @@ class Exchange:
     def _tunnel_ended(self, result: Result) -> None:
         ended = Ended(result, answered=True)
         ended.tunnel = self._tunnel
-        if self._tunnel is not None:
-            self._up, self._down = self._tunnel.up, self._tunnel.down
         self._end(ended)
 
     def answer_failed(self, error: UpstreamError) -> None:
@@ -348,8 +279,8 @@ class Exchange:
             self._fail(Result.CLOSED_BEFORE_RESPONSE, 502, "upstream-closed", message)
 
     def replica_takes_more(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        if self._body is not None:
+            self._body.replica_takes_more()
 
     # What the client's connection tells
 
@@ -424,10 +355,12 @@ class Exchange:
         self._client.serving = self._tunnel
         self._let_go(ended)
         status = self._status or ended.status
-        gateway.ledger.end(self._line, ended.result, status=status, up=self._up, down=self._down)
-        counts = gateway.counts
-        counts.bytes_up += self._up
-        counts.bytes_down += self._down
+        up, down = 0 if self._body is None else self._body.size, self._down
+        if self._tunnel is not None:
+            up, down = self._tunnel.up, self._tunnel.down
+        gateway.ledger.end(self._line, ended.result, status=status, up=up, down=down)
+        gateway.counts.bytes_up += up
+        gateway.counts.bytes_down += down
         gateway.release(self.claim, ended.result)
         self._on_end(self, ended)
 

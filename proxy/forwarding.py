@@ -7,7 +7,8 @@ from typing import Protocol
 from aiohttp import StreamReader
 
 from proxy.client import ClientConnection
-from proxy.exchange import Ended, Exchange, Surroundings
+from proxy.ended import Ended
+from proxy.exchange import Exchange, Surroundings
 from proxy.fields import Framing
 from proxy.hold import HoldFullError, HoldTimeoutError, LeftError
 from proxy.ledger import Result
