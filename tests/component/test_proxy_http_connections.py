@@ -208,6 +208,27 @@ async def test_a_replica_that_answers_early_is_heard_while_the_body_still_comes(
             writer.transport.abort()
 
 
+async def test_a_connection_with_half_a_request_on_it_carries_no_other(tmp_path: Path) -> None:
+    used: list[tuple[str, int]] = []
+
+    async def early(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        used.append((request.target, id(reader)))
+        writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
+        if request.method == "POST":
+            await reader.read()
+
+    async with world(tmp_path) as lab:
+        replica = await lab.serve("app-1.1", early)
+        async with connected(lab.port) as (reader, writer):
+            writer.write(b"POST /half HTTP/1.1\r\nHost: lab.test\r\nContent-Length: 9\r\n\r\nhalf")
+            assert (await read_answer(reader)).status == 403
+            assert (await send(lab.port, get("/other"))).status == 403
+            async with asyncio.timeout(5):
+                await replica.gone.wait()
+        assert [target for target, _ in used] == ["/half", "/other"]
+        assert used[0][1] != used[1][1]
+
+
 async def _upload(writer: asyncio.StreamWriter) -> None:
     writer.write(b"POST / HTTP/1.1\r\nHost: lab.test\r\nTransfer-Encoding: chunked\r\n\r\n")
     with contextlib.suppress(ConnectionError):
