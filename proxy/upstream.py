@@ -245,7 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._interim(status, self._receiver)
             return
         head = self._last_head
-        if head is None or head.fields != self._fields or head.status != status or head.reason != self._reason:
+        if head is None or not self._is_alike(head, status, version):
             head = read_head(status, self._reason, self._fields, http11=version == "1.1", head_only=self._head_only)
             if len(head.onward) > MAX_HEAD:
                 raise MalformedError(f"the head is larger than {MAX_HEAD} bytes")
@@ -254,6 +254,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._head = head
         self._complete = head.framing is Framing.NONE
         self._receiver.answer_head(head)
+
+    def _is_alike(self, last: ResponseHead, status: int, version: str) -> bool:
+        said = (status, self._reason, self._fields)
+        return version == "1.1" and said == (last.status, last.reason, last.fields)
 
     def on_body(self, body: bytes) -> None:
         if self._complete or self._receiver is None:
