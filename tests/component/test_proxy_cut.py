@@ -224,6 +224,34 @@ async def test_a_close_that_the_app_has_sent_is_the_only_one(tmp_path: Path) -> 
         await lab.removable(replica)
 
 
+@pytest.mark.parametrize("who", ["client", "app"])
+async def test_a_websocket_that_one_side_has_half_closed_is_ended_too(tmp_path: Path, who: str) -> None:
+    told = asyncio.Event()
+
+    async def half_closes(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(switching(request))
+        if who == "app":
+            writer.write_eof()
+        await reader.read()
+        told.set()
+        await asyncio.Event().wait()
+
+    async with world(tmp_path) as lab:
+        await lab.change("PUT", "/v1/run", run="r1")
+        replica = await lab.serve("app-1.1", half_closes)
+        async with tunnel(lab.port) as (reader, writer):
+            if who == "client":
+                writer.write_eof()
+                await asyncio.wait_for(told.wait(), PATIENCE)
+            else:
+                assert await reader.read() == b""
+            await retire(lab, replica, websocket_deadline_ms=0)
+            cut, aborted, _ = await ended(lab, replica)
+            assert cut + aborted <= 1
+            if who == "client":
+                assert (await read_frame(reader)).code == GOING_AWAY
+
+
 async def test_a_websocket_on_another_replica_does_not_notice(tmp_path: Path) -> None:
     async with world(tmp_path) as lab:
         old = await lab.serve("app-1.1", echoes)

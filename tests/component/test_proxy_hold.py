@@ -25,6 +25,7 @@ from tests.proxy_world import (
     send,
     world,
 )
+from tests.proxy_ws import TEXT, Frame, echoes, encode, read_frame, upgrade
 
 
 async def held(lab: World, count: int) -> dict[str, int]:
@@ -245,6 +246,16 @@ async def test_a_held_client_is_asked_for_its_body_only_when_there_is_who_takes_
         assert (await line)[0][1] == "100"
         writer.write(b"body")
         assert (await read_answer(reader)).status == 200
+
+
+async def test_a_websocket_is_held_before_its_handshake(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab, connected(lab.port) as (reader, writer):
+        writer.write(upgrade())
+        await held(lab, 1)
+        await lab.serve("app-1.1", echoes)
+        assert (await read_head(reader))[0][1] == "101"
+        writer.write(encode(Frame(TEXT, b"hello"), masked=True))
+        assert await read_frame(reader) == Frame(TEXT, b"hello")
 
 
 async def test_while_it_holds_the_admin_api_says_so_and_is_well(tmp_path: Path) -> None:

@@ -121,6 +121,29 @@ async def test_between_two_events_a_stream_ends_cleanly(tmp_path: Path, end: byt
         await eventually(lambda: replica.open_connections == 0)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        CHUNKED.replace(b"text/event-stream", b"Text/Event-Stream; charset=utf-8"),
+        # its end is its connection's, which the client is not to see
+        HEAD + b"\r\n",
+    ],
+    ids=["spelt otherwise", "without a length"],
+)
+async def test_however_it_is_put_it_is_an_event_stream(tmp_path: Path, head: bytes) -> None:
+    event = b"data: 1\n\n"
+    async with world(tmp_path) as lab:
+        await lab.change("PUT", "/v1/run", run="r1")
+        replica = await lab.serve("app-1.1", says(chunk(event) if b"chunked" in head else event, head=head))
+        async with connected(lab.port) as (reader, writer):
+            writer.write(get("/stream"))
+            await read_head(reader)
+            assert await dechunked(reader, to=event) == event
+            assert (await retire(lab, replica, deadline_ms=20_000, stream_deadline_ms=0))["streams"] == 1
+            assert await dechunked(reader) == b""
+        assert await ended(lab, replica) == (1, 0, ["cut"])
+
+
 async def test_while_the_app_goes_on_sending_only_whole_events_arrive(tmp_path: Path) -> None:
     def event(number: int) -> bytes:
         return b"id: %d\n" % number + b"data: line of an event\n" * 3000 + b"\n"
