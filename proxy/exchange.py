@@ -18,6 +18,7 @@ from proxy.event_stream import EventBoundary
 from proxy.fields import Field, Framing
 from proxy.gateway import Gateway
 from proxy.ledger import Result
+from proxy.pool import Pool
 from proxy.requests import Inbound, request_head
 from proxy.responses import ResponseHead, response_head, switching_head
 from proxy.retry import Replay
@@ -53,6 +54,7 @@ class Exchange:
     # What most attempts never need is a default of the class: each is made very often.
     deadline = _NEVER
     _connection: UpstreamConnection | None = None
+    _pool: Pool | None = None
     _pump: "asyncio.Task[None] | None" = None
     _body: Body | None = None
     _events: EventBoundary | None = None
@@ -112,14 +114,14 @@ class Exchange:
         if self._client.gone:
             self._end(Ended(Result.CLIENT_GONE, answered=True))
 
-    def send(self, connection: UpstreamConnection, address: bytes) -> None:
+    def send(self, connection: UpstreamConnection, pool: Pool) -> None:
         if self.ended is not None:
             connection.abort()
             return
-        self._connection = connection
+        self._connection, self._pool = connection, pool
         inbound = self.inbound
         forwarding = self._client.forwarding(inbound.host, inbound.forwarded)
-        head = request_head(inbound, attempt=self.attempt, address=address, forwarding=forwarding)
+        head = request_head(inbound, attempt=self.attempt, address=pool.address, forwarding=forwarding)
         if inbound.framing is Framing.NONE:
             self._is_sent()
         else:
@@ -373,8 +375,11 @@ class Exchange:
         connection = self._connection
         if connection is None or ended.tunnel is not None:
             return
-        if ended.result is Result.OK and self._sent_all:
-            self._world.gateway.answered(self.claim, connection)
+        if ended.result is Result.OK and self._sent_all and self._pool is not None:
+            entry = self.claim.entry
+            if entry.standing.errors:
+                self._world.gateway.table.answered(entry)
+            self._pool.put(connection, self._loop.time())
         else:
             connection.abort()
 

@@ -30,6 +30,14 @@ class Proxy(Surroundings, Protocol):
 class Forwarding:
     """`at_once` if it can be begun without waiting for anything; else, and to go on after it, `run`."""
 
+    # What only a request has that is not answered at once is a default of the class: each is made very often.
+    _replay: Replay | None = None
+    _tried: tuple[str, ...] = ()
+    _claim: Claim | None = None
+    _last: Ended | None = None
+    _attempts = _repeats = 0
+    _owes = False
+
     def __init__(
         self, proxy: Proxy, client: ClientConnection, content: StreamReader, inbound: Inbound, *, started: float
     ) -> None:
@@ -44,12 +52,6 @@ class Forwarding:
         self._fresh = proxy.gateway.table.in_transition and inbound.method not in SAFE
         total = proxy.limits.total_seconds
         self._give_up_at = started + total if total else _NEVER
-        self._replay: Replay | None = None
-        self._tried: list[str] = []
-        self._claim: Claim | None = None
-        self._last: Ended | None = None
-        self._attempts = self._repeats = 0
-        self._owes = False
 
     def at_once(self, on_end: Callable[[Exchange, Ended], None]) -> bool:
         """Begin the first attempt if a kept connection to a replica is at hand and all of the request is here."""
@@ -68,7 +70,7 @@ class Forwarding:
         self._gateway.counts.reused += 1
         exchange = self._exchange(claim, on_end)
         exchange.begin(reused=True)
-        exchange.send(connection, pool.address)
+        exchange.send(connection, pool)
         return True
 
     def may_go_on(self, ended: Ended, exchange: Exchange) -> bool:
@@ -77,7 +79,7 @@ class Forwarding:
             return False
         self._gateway.counts.retries[ended.result.value] += 1
         self._last = ended
-        self._tried.append(exchange.claim.replica)
+        self._tried = (*self._tried, exchange.claim.replica)
         self._fresh = True
         return True
 
@@ -119,7 +121,7 @@ class Forwarding:
                 connection = await pool.connect(self._proxy.limits.connect_seconds)
             else:
                 self._gateway.counts.reused += 1
-            exchange.send(connection, pool.address)
+            exchange.send(connection, pool)
         except ConnectFailedError as error:
             exchange.fail_to_connect(error)
         try:
@@ -167,7 +169,7 @@ class Forwarding:
         """Another replica; of a repeat also the same, for a connection of its own proves that it serves."""
         claim = self._gateway.claim(self._tried)
         if claim is None and self._repeats:
-            self._tried.clear()
+            self._tried = ()
             claim = self._gateway.claim(self._tried)
         return claim
 

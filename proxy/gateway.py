@@ -18,7 +18,6 @@ from proxy.routing import Claim, Deadlines, Kind, Route, RoutingTable
 from proxy.settings import Limits
 from proxy.statefile import Kept, StateFile
 from proxy.transitions import Place
-from proxy.upstream import UpstreamConnection
 
 # Routine changes (health, in-flight) raise `seq` without being written: after a restart it goes on from beyond them.
 _SEQ_LEAP = 1_000_000
@@ -34,7 +33,6 @@ class Gateway:
         random: Callable[[], float],
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._store = store
         self._clock = clock
         self._probers: dict[str, Prober] = {}
@@ -133,15 +131,6 @@ class Gateway:
         if unreachable and claim.replica in self._probers:
             self._probers[claim.replica].hurry()
         self._announce()
-
-    def answered(self, claim: Claim, connection: UpstreamConnection) -> None:
-        """Take a connection back that carried a whole answer."""
-        self.table.answered(claim.entry)
-        pool = self.pools.get(claim.replica)
-        if pool is None:
-            connection.abort()
-        else:
-            pool.put(connection, self._loop.time())
 
     # What the controller asks for
 
