@@ -82,6 +82,7 @@ class DataPlane:
         await asyncio.sleep(min(_LINGER_SECONDS, seconds))
         for connection in [each for each in self._connections if not each.busy]:
             connection.close_idle()
+        self.gateway.cut_endless()
         self._check_quiet()
         try:
             async with asyncio.timeout(seconds):

@@ -125,6 +125,12 @@ class Gateway:
         if self.hold.blocks:
             self.hold.pump()
 
+    def cut_endless(self) -> None:
+        """End in order what would not end by itself: the proxy is about to."""
+        for entry in self.table.entries.values():
+            for claim in [each for each in entry.claims if each.kind is not Kind.SHORT]:
+                _cut(claim)
+
     def errored(self, claim: Claim, *, unreachable: bool) -> None:
         """Count a connection error against a replica; what cannot be reached is probed at once."""
         self.table.errored(claim.entry, now_ns=self._clock())

@@ -15,6 +15,7 @@ from pathlib import Path
 from lab.bootstrap.machine import look, run
 from lab.bootstrap.packages import Apt, command_line
 from lab.errors import LabError
+from tests.bench.proxy.interpreter import about, interpreter
 
 PACKAGES = (("nginx", "nginx-light"), ("haproxy", "haproxy"), ("wrk", "wrk"))
 _SYSTEM = ("/usr/sbin", "/sbin", "/usr/local/sbin")
@@ -27,6 +28,7 @@ class Tools:
     nginx: str
     haproxy: str
     wrk: str
+    python: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def tools(say: Callable[[str], None]) -> Tools:
     still = [package for program, package in PACKAGES if not _which(program)]
     if still:
         say(f"missing: {', '.join(still)}. On Debian and Ubuntu: {command_line(still)}")
-    return Tools(**{program: _which(program) for program, _ in PACKAGES})
+    return Tools(**{program: _which(program) for program, _ in PACKAGES}, python=interpreter(say))
 
 
 def cpus() -> Cpus | None:
@@ -69,16 +71,16 @@ def allow_many_files() -> None:
 
 def description(found: Tools) -> str:
     """One line for the page: what ran on what."""
-    about = [
+    parts = [
         f"nginx {_version(found.nginx, '-v')}",
         f"HAProxy {_version(found.haproxy, '-v')}",
         f"wrk {_version(found.wrk, '-v')}",
-        f"Python {platform.python_version()}",
+        about(found.python),
         *(f"{name} {_package(name)}" for name in ("aiohttp", "httptools", "uvloop")),
         f"Linux {platform.release().split('-')[0]}",
         _processor(),
     ]
-    return ", ".join(about)
+    return ", ".join(parts)
 
 
 def _which(program: str) -> str:

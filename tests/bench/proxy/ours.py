@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import re
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from tests.bench.proxy.processes import START_SECONDS, NotStartedError, Process
 
 TOKEN = "bench"
-ARGV = [sys.executable, "-m", "proxy"]
+ARGV = ("-m", "proxy")
 _SERVING = re.compile(r"proxy: serving on (\d+), admin API on (\d+)")
 _READINESS = {
     "path": "/readyz",

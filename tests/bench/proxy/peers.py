@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -92,7 +91,7 @@ def _haproxy(world: World, folder: Path) -> Iterator[Running]:
 def _plain(world: World, folder: Path) -> Iterator[Running]:
     port = free_port()
     urls = [f"http://127.0.0.1:{one}" for one in world.upstreams]
-    argv = [sys.executable, "-m", "tests.bench.proxy.plain", str(port), *urls]
+    argv = [world.tools.python, "-m", "tests.bench.proxy.plain", str(port), *urls]
     with started("plain", argv, cpu=world.cpus.proxy, folder=folder) as process:
         wait_for_port(process, port)
         yield Running(peer=Peer.PLAIN, port=port, process=process)
@@ -101,7 +100,9 @@ def _plain(world: World, folder: Path) -> Iterator[Running]:
 @contextlib.contextmanager
 def _ours(world: World, folder: Path) -> Iterator[Running]:
     environ = ours.environ(folder)
-    with started("proxy", ours.ARGV, cpu=world.cpus.proxy, folder=folder, environ=environ) as process:
+    with started(
+        "proxy", [world.tools.python, *ours.ARGV], cpu=world.cpus.proxy, folder=folder, environ=environ
+    ) as process:
         data, admin_port = ours.ports(process)
         admin = ours.Admin(port=admin_port, runs=folder / "runs")
         admin.admit(world.upstreams)
