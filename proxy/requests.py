@@ -159,7 +159,7 @@ class RequestReader:
             inbound.framing, inbound.length = Framing.LENGTH, int(length)
         if known is not None:
             known.tell(inbound, fields, upgrade=upgrade)
-        elif not http10 and target[0] == _SLASH and not isinstance(given, list):
+        elif host == special.get(b"host") and not http10 and not isinstance(given, list):
             inbound.fields = fields
             if given is not None:
                 inbound.id_at = next(at for at, (name, _) in enumerate(fields) if name.lower() == b"x-lab-request-id")

@@ -194,9 +194,16 @@ _FIELDS = st.lists(
 ).map(tuple)
 
 
-@given(_FIELDS, _FIELDS, st.sampled_from([b"/", b"/b", b"http://c.test/d", b"*"]), st.booleans())
+_TARGETS = st.sampled_from([b"/", b"/b", b"http://c.test/d", b"http://a.test/e", b"*"])
+
+
+@given(_FIELDS, _FIELDS, _TARGETS, _TARGETS, st.booleans())
 def test_what_is_taken_over_from_the_request_before_is_what_would_have_been_read(
-    before: tuple[tuple[bytes, bytes], ...], now: tuple[tuple[bytes, bytes], ...], target: bytes, same: bool
+    before: tuple[tuple[bytes, bytes], ...],
+    now: tuple[tuple[bytes, bytes], ...],
+    first_target: bytes,
+    target: bytes,
+    same: bool,
 ) -> None:
     reader = RequestReader(
         request_line=8190,
@@ -216,7 +223,7 @@ def test_what_is_taken_over_from_the_request_before_is_what_would_have_been_read
         head = request_head(found, attempt=1, address=b"h:1", forwarding=b"Via: 1.1 me\r\n")
         return request_id, head, found.framing, found.length, found.host, found.may_repeat, found.keep_alive
 
-    _, first = reader.read(b"GET", b"/a", before, keep_alive=True, version=(1, 1), upgrade=False)
+    _, first = reader.read(b"GET", first_target, before, keep_alive=True, version=(1, 1), upgrade=False)
     last = first if isinstance(first, Inbound) and first.fields else None
     fields = before if same else now
     assert read(fields, last) == read(fields, None)
