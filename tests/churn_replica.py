@@ -33,7 +33,7 @@ class Replica:
         self._idle.set()
         self._paths: dict[str, Callable[[Request], Awaitable[None]]] = {
             "/readyz": self._ready,
-            "/work": self._work,
+            "/short": self._work,
             "/slow": self._slow,
             "/stream": self._stream,
             "/ws": self._echo,
@@ -134,7 +134,7 @@ class Replica:
 
     async def _ask_myself(self, request: "Request") -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        head = f"POST /work HTTP/1.1\r\nX-Lab-Request-Id: {request.id}\r\nX-Lab-Attempt: {request.attempt}\r\n"
+        head = f"POST /short HTTP/1.1\r\nX-Lab-Request-Id: {request.id}\r\nX-Lab-Attempt: {request.attempt}\r\n"
         writer.write(f"{head}X-Doubled: 1\r\nContent-Length: {len(request.body)}\r\n\r\n".encode() + request.body)
         await reader.readuntil(b"\r\n\r\n")
         writer.close()

@@ -101,7 +101,7 @@ class Traffic:
 
     async def _worked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, id: str, method: str) -> Answer:
         body = _BODY if method == "POST" else b""
-        writer.write(_head(method, "/work", id, f"Content-Length: {len(body)}") + body)
+        writer.write(_head(method, "/short", id, f"Content-Length: {len(body)}") + body)
         answer = await read_answer(reader)
         _expect(answer, f"{id} {len(body)}".encode())
         return answer

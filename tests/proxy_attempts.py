@@ -11,12 +11,13 @@ UNSAFE = ["POST", "PATCH", "PUT", "DELETE"]
 RARELY = {"interval_ms": 600_000}
 
 
-def request(method: str = "GET", body: bytes = b"", *extra: str, target: str = "/work") -> bytes:
-    fields = ["Host: lab.test", *extra] + ([f"Content-Length: {len(body)}"] if body or method in UNSAFE else [])
-    return "\r\n".join([f"{method} {target} HTTP/1.1", *fields, "", ""]).encode() + body
+def request(method: str = "GET", body: bytes | None = None, *extra: str) -> bytes:
+    """Return a request with that body; without one there is no Content-Length either."""
+    fields = ["Host: lab.test", *extra] + ([] if body is None else [f"Content-Length: {len(body)}"])
+    return "\r\n".join([f"{method} /short HTTP/1.1", *fields, "", ""]).encode() + (body or b"")
 
 
-async def ask(lab: World, method: str = "GET", body: bytes = b"", *extra: str) -> tuple[int, str | None]:
+async def ask(lab: World, method: str = "GET", body: bytes | None = None, *extra: str) -> tuple[int, str | None]:
     answer = await send(lab.port, request(method, body, *extra), head_only=method == "HEAD")
     return answer.status, answer.headers.get("x-lab-proxy")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.component.test_proxy_streams import dechunked, says
 from tests.proxy_attempts import hello
 from tests.proxy_drains import comes_to
 from tests.proxy_process import ProcessWorld, process_world
@@ -17,8 +18,10 @@ from tests.proxy_world import (
     eventually,
     get,
     read_answer,
+    read_head,
     send,
 )
+from tests.proxy_ws import close_frame, echoes, read_frame, tunnel
 
 
 async def works(received: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -135,3 +138,21 @@ async def test_told_to_end_under_load_it_breaks_no_request_off(tmp_path: Path) -
             await eventually(lambda: len(answers) > 40)
             await lab.stop()
         assert set(answers) == {200}
+
+
+async def test_told_to_end_it_ends_what_would_never_end_by_itself_in_order(tmp_path: Path) -> None:
+    async def respond(received: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await (echoes if received.target == "/ws" else says(b"data: 1\n\n"))(received, reader, writer)
+
+    async with process_world(tmp_path) as lab:
+        await lab.change("PUT", "/v1/run", run="r1")
+        await lab.serve("app-1.1", respond)
+        async with tunnel(lab.port) as (socket, _), connected(lab.port) as (stream, writer):
+            writer.write(get("/stream"))
+            await read_head(stream)
+            await dechunked(stream, to=b"\n\n")
+            stopping = asyncio.create_task(lab.stop())
+            assert await read_frame(socket) == close_frame(1001)
+            assert await dechunked(stream) == b""
+            await stopping
+        assert [line["result"] for line in lab.ledger("r1") if line["e"] == "end"] == ["cut", "cut"]

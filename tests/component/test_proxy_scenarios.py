@@ -190,12 +190,17 @@ async def test_a_second_drain_of_the_same_replica_waits_for_the_same_end(tmp_pat
 async def test_a_connection_that_comes_back_from_a_draining_replica_is_closed(tmp_path: Path) -> None:
     async with world(tmp_path) as lab:
         replica = await lab.holding("app-1.1")
-        client = asyncio.create_task(send(lab.port, get()))
-        await replica.arrived.acquire()
+        clients = [asyncio.create_task(send(lab.port, get())) for _ in range(2)]
+        for _ in clients:
+            await replica.arrived.acquire()
         await retire(lab, replica)
         replica.held.release()
-        await client
-        assert (await lab.removable(replica))["idle"] == 0
+        await asyncio.wait(clients, return_when=asyncio.FIRST_COMPLETED)
+        seen = await lab.seen(replica)
+        assert (seen["place"], seen["in_flight"], seen["idle"]) == ("draining", 1, 0)
+        replica.held.release()
+        await asyncio.gather(*clients)
+        await lab.removable(replica)
         assert replica.open_connections == 0
 
 
