@@ -1,7 +1,7 @@
 """The small decisions: what probes prove, who holds the lease, which fields go on."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import LeaseHeldError, NoLeaseError, RefusedStartError, StaleFenceError
@@ -197,6 +197,8 @@ _FIELDS = st.lists(
 _TARGETS = st.sampled_from([b"/", b"/b", b"http://c.test/d", b"http://a.test/e", b"*"])
 
 
+@example(((b"Host", b"a.test"),), (), b"http://c.test/d", b"/b", True)
+@example(((b"Host", b"a.test"), (b"X-Lab-Request-Id", b"r-1"), (b"X-Lab-Request-Id", b"r-2")), (), b"/", b"/", True)
 @given(_FIELDS, _FIELDS, _TARGETS, _TARGETS, st.booleans())
 def test_what_is_taken_over_from_the_request_before_is_what_would_have_been_read(
     before: tuple[tuple[bytes, bytes], ...],
