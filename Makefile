@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-engine lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14

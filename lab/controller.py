@@ -33,6 +33,8 @@ __all__ = ["Controller", "Ended", "Rollout", "World"]
 HEARTBEAT_SECONDS = 10.0
 PATIENCE_SECONDS = 1.0
 """However sure it is that nothing changed, it looks again after this long: a message may be lost."""
+TROUBLE_SECONDS = 1.0
+"""An engine or a proxy that failed is asked again after this long."""
 AWAY_SECONDS = 60.0
 """A look this much later than the last, or earlier, counts for no deadline: the machine slept, or its clock jumped."""
 
@@ -129,15 +131,13 @@ class Controller:
                 return ended
 
     def _recall(self, events: list[Event]) -> RolloutState:
-        """Where it was when its controller was killed; one that has ended begins anew."""
+        """Where it was when its controller was killed."""
         now = self._world.clock.now_ns()
         spec, run = self._spec, self._rollout.run
         fresh = {"run": run, "target": spec.target, "replicas": spec.replicas, "progress_ns": now, "entered_ns": now}
         state = RolloutState(**fresh)  # type: ignore[arg-type]  # its fields by name
         for event in events:
             state.add(event)
-        if isinstance(state.phase, Ending):
-            return RolloutState(**fresh)  # type: ignore[arg-type]
         state.since_ns = state.progress_ns = now
         return state
 
@@ -246,6 +246,8 @@ class Controller:
 
     async def _follow(self, decision: Decision, trouble: LabError | None) -> Ended | None:
         match decision:
+            case Wait() if trouble is not None:
+                await self._world.watch.rest(TROUBLE_SECONDS)
             case Wait():
                 await self._wait(decision)
             case Turn():

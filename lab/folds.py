@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from lab.model import Revision, Verb
 from lab.ports import Event
 
+_ENDS = frozenset({Verb.STOP, Verb.DELETE})
+
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
@@ -19,16 +21,18 @@ class Counts:
 
     def add(self, event: Event) -> None:
         data = event.data
-        match event.type, data.get("verb"):
-            case "act-intended", Verb.CREATE:
-                self.generations[data["slot"]] = max(self.generations.get(data["slot"], 0), data["generation"])
-            case "act-intended", Verb.STOP | Verb.DELETE:
-                self.ended.add(data["replica"])
-            case "lab-removed", _:
+        match event.type:
+            case "act-intended":
+                slot, generation = data["slot"], data["generation"]
+                if generation > self.generations.get(slot, 0):
+                    self.generations[slot] = generation
+                if data["verb"] in _ENDS:
+                    self.ended.add(data["replica"])
+            case "lab-removed":
                 # names begin again with generation 1
                 self.generations.clear()
                 self.ended.clear()
-            case "replica-died", _:
+            case "replica-died":
                 self.ended.add(data["replica"])
 
 

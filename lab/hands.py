@@ -23,8 +23,8 @@ class Hands:
     revisions: Mapping[int, Revision]
     readiness: Readiness
 
-    async def do(self, act: Act, seen: Replica | None) -> tuple[bool, Replica | None]:
-        """Return whether it was done, and the replica as it left it; False if the proxy sees another world than we."""
+    async def do(self, act: Act, seen: Replica | None) -> bool:
+        """Return whether it was done; False if the proxy sees another world than we did."""
         if not is_legal(act, seen):
             raise RuntimeError(f"the planner may not {act.verb} {act.replica} as it is: {seen}")
         about = {
@@ -43,9 +43,7 @@ class Hands:
                 raise
             outcome = {"refused": error.id}  # the world moved on since it was looked at: look again
         self.note("act-done", {**about, **outcome})
-        if "refused" in outcome:
-            return False, seen
-        return True, _after(act, seen, str(about["version"]))
+        return "refused" not in outcome
 
     async def _carry_out(self, act: Act, seen: Replica | None) -> dict[str, object]:
         engine, gateway = self.engine, self.gateway
@@ -82,8 +80,8 @@ class Hands:
         return outcome | {"oom": bool(ended and ended.oom)}
 
 
-def _after(act: Act, seen: Replica | None, version: str) -> Replica | None:
-    """The replica as the act leaves it, until it is looked at again. None: it is gone."""
+def after(act: Act, seen: Replica | None, version: str) -> Replica | None:
+    """The replica as the act leaves it, for as long as it is not looked at again. None: it is gone."""
     if seen is None:
         return Replica(
             name=act.replica,

@@ -175,6 +175,10 @@ class Watch(Protocol):
 
     async def changed(self, *, since: int, within: float) -> None: ...
 
+    async def rest(self, seconds: float) -> None:
+        """Only let the time pass: who cannot look need not be told that there is something to see."""
+        ...
+
 
 class Clock(Protocol):
     """The proxy's monotonic clock, as known here: one clock for every ledger."""

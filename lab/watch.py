@@ -12,6 +12,9 @@ class WorldWatch:
         self._gateway = gateway
         self._engine_changed = engine_changed
 
+    async def rest(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     async def changed(self, *, since: int, within: float) -> None:
         proxy = asyncio.create_task(self._gateway.wait_for_change(since, within))
         engine = asyncio.create_task(self._engine_changed.wait())

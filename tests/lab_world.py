@@ -302,8 +302,9 @@ class Fleet:
                 clock=MonotonicClock(),
                 journal=wrap(journal),
             )
+            ended = sum(e.data["happening"] == "reached" for e in journal.events(types=["phase-changed"]))
             rollout = Rollout(
-                run=f"to-{target}",
+                run=f"to-{target}-{ended}",
                 service="app",
                 spec=RolloutSpec(target=target, replicas=self.replicas, **{"surge": 1, "unavailable": 0, **spec}),
                 back_to=back_to,

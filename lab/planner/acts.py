@@ -37,7 +37,9 @@ def acts_of(fleet: Fleet, spec: RolloutSpec, leave: Leave, now_ns: int) -> tuple
     acts += [_act(Verb.RESTORE, fleet.restorable[s]) for s in sorted(fleet.restorable) if not _dying(fleet, s, now_ns)]
     admitting = any(act.verb is Verb.ADMIT for act in acts)
     creations, retirements = _candidates(fleet, spec, begin=leave.begin, idle=not (admitting or fleet.moving))
-    acts += _creations(fleet, spec, creations)
+    # an address is reused at once: nothing new may get the one of a dead replica that is still routed
+    if not (fleet.haunting or any(act.verb is Verb.STOP and fleet.by_name[act.replica].place for act in acts)):
+        acts += _creations(fleet, spec, creations)
     acts += _retirements(fleet, spec, retirements)
     return tuple(acts)
 
@@ -108,10 +110,7 @@ def _room(fleet: Fleet, spec: RolloutSpec) -> int:
 
 def _creations(fleet: Fleet, spec: RolloutSpec, slots: list[int]) -> Iterator[Act]:
     room = _room(fleet, spec)
-    # an address is reused at once: nothing new may get the one of a dead replica that is still routed
-    if fleet.haunting or room <= 0:
-        return
-    for slot in slots[:room]:
+    for slot in slots[: max(room, 0)]:
         seen = max((r.generation for r in fleet.of(slot)), default=0)
         generation = max(seen, fleet.generations.get(slot, 0)) + 1
         yield Act(

@@ -44,6 +44,8 @@ def decide(fleet: Fleet, spec: RolloutSpec, state: RolloutState, seen: Observati
     ruling = next(look.rulings(), None)
     if ruling is not None:
         return ruling
+    if seen.trouble:
+        return look.rest()  # what it sees may be long ago
     return acts_of(fleet, spec, look.leave, seen.now_ns) or look.rest()
 
 
@@ -226,13 +228,17 @@ class _Look:
         """There are new ones that serve and were not watched yet. A way back is not baked: nothing better is left."""
         if self.state.phase is not Phase.ROLLING or self.fleet.serving <= self.state.baked:
             return False
-        last = self.fleet.whole
-        if not last and self.spec.strategy is not Strategy.WAVES:
+        if not self._is_last and self.spec.strategy is not Strategy.WAVES:
             return False
         return bool(self.spec.gates) or self._bake_seconds() > 0
 
     def _bake_seconds(self) -> float:
-        return max(self.spec.bake, self.spec.wave_bake) if self.fleet.whole else self.spec.wave_bake
+        return max(self.spec.bake, self.spec.wave_bake) if self._is_last else self.spec.wave_bake
+
+    @property
+    def _is_last(self) -> bool:
+        """Nothing is left to replace."""
+        return not any(self.fleet.listed(kind) for kind in (Kind.EMPTY, Kind.SICK, Kind.WELL))
 
     def _bake_ends(self) -> Decision | None:
         state, now = self.state, self.seen.now_ns

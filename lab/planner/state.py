@@ -74,12 +74,14 @@ class RolloutState:
             return False
         self.progress_ns = t_ns
         self.held_since_ns = None
+        if verb == Verb.ADMIT and self.phase is Phase.BAKING:
+            self.entered_ns = t_ns  # it is new: it was not watched as long as the others
         if verb == Verb.ADMIT and d["slot"] in self.filled_old:
             self.filled_old -= {d["slot"]}
             return True
         return False
 
-    def _died(self, d: Mapping[str, Any], t_ns: int) -> bool:
+    def _died(self, d: Mapping[str, Any], _: int) -> bool:
         slot, name = d["slot"], d["replica"]
         if slot in self.filled_old:
             self.filled_old -= {slot}
@@ -88,10 +90,9 @@ class RolloutState:
             return False
         if d["place"] == Place.READY:
             self.deaths[slot] = self.deaths.get(slot, 0) + 1
+            self.baked = max(self.baked - 1, 0)  # who comes for it was not watched yet
         elif name not in self.spoiled and d["place"] in {Place.JOINING, None}:
             self.suspects[slot] = (name, "ended before it was ever ready")
-        if self.phase is Phase.BAKING:
-            self.entered_ns = t_ns  # what is baked must not have died meanwhile
         return False
 
     def _try_failed(self, d: Mapping[str, Any], _: int) -> bool:
@@ -161,6 +162,8 @@ class RolloutState:
     def _looked_away(self, _: Mapping[str, Any], t_ns: int) -> bool:
         """Nobody looked for a while, or the clock jumped: no deadline counts that."""
         self.since_ns = self.progress_ns = t_ns
+        if self.phase is Phase.BAKING:
+            self.entered_ns = t_ns  # nobody watched
         self.entered_ns = min(self.entered_ns, t_ns)
         return False
 

@@ -121,6 +121,9 @@ class SimWorld:
             until = max(self._agenda[0][0], self.time_ns)
         self._advance(until)
 
+    async def rest(self, seconds: float) -> None:
+        self._advance(self.time_ns + int(seconds * 1e9))
+
     async def look(self, *, whole: bool) -> Sight:
         self.on_look()
         self._pass_what_was_begun()
@@ -185,6 +188,7 @@ class SimWorld:
     async def delete(self, container_id: str) -> None:
         name = container_id.removeprefix("id-")
         self._begin(Verb.DELETE, name, 0)
+        self._refuse_without_engine()
         sim = self.sims.pop(name, None)
         if sim is not None:
             self._touched(sim.replica, None)
@@ -209,18 +213,17 @@ class SimWorld:
             proof = int((readiness.min_ready + readiness.passes * readiness.fast_interval) * 1e9)
             sim.proof_ns = max(sim.born_ns + self._jittered(seen.name, ready), self._ends[seen.name]) + proof
             self.at(sim.proof_ns, lambda: self._proves(seen.name))
-        return epoch
+        return self._done(Verb.JOIN, seen.name, epoch)
 
     async def admit(self, name: str) -> int:
-        if name in self.sims and not self.sims[name].replica.proven:
-            raise GatewayError(id="not-proven", what=f"{name} is not proven")
+        self._refuse_unproven(Verb.ADMIT, name)
         epoch = self._change(Verb.ADMIT, name, place=Place.READY, in_flight=5)
         behaviour = self._behaviour(name)
         if behaviour.dies_after_ready is not None:
             self.at(self._ends[name] + behaviour.dies_after_ready * MS, lambda: self._dies(name))
         if behaviour.unready_after_ready is not None:
             self.at(self._ends[name] + behaviour.unready_after_ready * MS, lambda: self._sickens(name))
-        return epoch
+        return self._done(Verb.ADMIT, name, epoch)
 
     async def retire(self, name: str, *, drain_timeout: float) -> int:
         now, deadline = self.now_ns(), int(drain_timeout * 1e9)
@@ -230,15 +233,15 @@ class SimWorld:
         else:
             drained = min(self._jittered(name, self._behaviour(name).drains_in), deadline)
             self.at(self._ends[name] + drained, lambda: self._drains(name, now))
-        return epoch
+        return self._done(Verb.RETIRE, name, epoch)
 
     async def restore(self, name: str) -> int:
-        if name in self.sims and not self.sims[name].replica.proven:
-            raise GatewayError(id="not-proven", what=f"{name} is not proven")
-        return self._change(Verb.RESTORE, name, place=Place.READY, retired_ns=None, deadline_ns=None, in_flight=5)
+        self._refuse_unproven(Verb.RESTORE, name)
+        epoch = self._change(Verb.RESTORE, name, place=Place.READY, retired_ns=None, deadline_ns=None, in_flight=5)
+        return self._done(Verb.RESTORE, name, epoch)
 
     async def remove(self, name: str, *, lost: bool) -> int:
-        return self._change(Verb.UNROUTE, name, place=None)
+        return self._done(Verb.UNROUTE, name, self._change(Verb.UNROUTE, name, place=None))
 
     # what happens by itself
 
@@ -296,6 +299,11 @@ class SimWorld:
         jitter = self._behaviour(name).jitter
         return int(ms * MS * (1 + jitter * (2 * self.random.random() - 1))) if jitter else ms * MS
 
+    def _refuse_unproven(self, verb: Verb, name: str) -> None:
+        if name in self.sims and not self.sims[name].replica.proven:
+            self.on_act(verb, name)
+            raise GatewayError(id="not-proven", what=f"{name} is not proven")
+
     def _refuse_without_engine(self) -> None:
         if self.engine_gone:
             raise EngineError(id="docker-unreachable", what="the engine does not answer", where="simulated")
@@ -313,8 +321,11 @@ class SimWorld:
             raise GatewayError(id="illegal-place", what=f"cannot {verb} {name}")
         self._set(name, **change)
         self.epoch += 1
-        self.on_done(verb, name)
         return self.epoch
+
+    def _done(self, verb: Verb, name: str, epoch: int) -> int:
+        self.on_done(verb, name)
+        return epoch
 
     def _set(self, name: str, **change: object) -> None:
         sim = self.sims[name]

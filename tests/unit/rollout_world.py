@@ -98,7 +98,7 @@ class Bench:
             inbox=self,
         )
         rollout = Rollout(
-            run=f"r{target}",
+            run=f"r{target}-{self.ended}",
             service="app",
             spec=spec,
             back_to=back_to,
@@ -107,6 +107,11 @@ class Bench:
             linger=self.linger,
         )
         return asyncio.run(Controller(world, rollout).run())
+
+    @property
+    def ended(self) -> int:
+        """How many rollouts have: the next one is another."""
+        return sum(e.data["happening"] == "reached" for e in self.journal.events(types=["phase-changed"]))
 
     def up(self) -> "Bench":
         kills, self.kills, crash, self.crash_at = self.kills, {}, self.crash_at, None

@@ -29,7 +29,7 @@ def counts(*events: Event) -> Counts:
     return counts_of(events)
 
 
-def test_the_highest_generation_of_a_slot_is_remembered_from_the_intent_to_create() -> None:
+def test_the_highest_generation_of_a_slot_is_remembered_from_the_intents() -> None:
     seen = counts(
         act("intended", "create", "1.4", run="earlier"),
         act("intended", "create", "1.2"),
@@ -37,7 +37,7 @@ def test_the_highest_generation_of_a_slot_is_remembered_from_the_intent_to_creat
         act("intended", "join", "3.9"),
     )
 
-    assert seen.generations == {1: 4, 2: 1}
+    assert seen.generations == {1: 4, 2: 1, 3: 9}
 
 
 @pytest.mark.parametrize("verb", ["stop", "delete"])

@@ -123,8 +123,10 @@ def test_recreate_makes_nothing_new_before_the_last_old_one_is_gone() -> None:
 def test_rolling_begins_the_next_as_soon_as_there_is_room_and_a_wave_does_not() -> None:
     texts = ["1.1 old removable", "1.2 new ready", "2.1 old ready", "2.2 new joining", "3.1 old ready"]
 
-    assert words(decided(fleet(*texts), spec(3, 3, 0, strategy=Strategy.ROLLING))) == ["stop 1.1", "create 3.2"]
-    assert words(decided(fleet(*texts), spec(3, 3, 0))) == ["stop 1.1"]
+    assert words(decided(fleet(*texts), spec(3, 3, 0, strategy=Strategy.ROLLING))) == ["stop 1.1"]
+    gone = texts[1:]
+    assert words(decided(fleet(*gone), spec(3, 3, 0, strategy=Strategy.ROLLING))) == ["create 3.2"]
+    assert words(decided(fleet(*gone), spec(3, 3, 0))) == ["wait"]
 
 
 def test_a_fleet_of_one_may_be_rolled_in_place() -> None:

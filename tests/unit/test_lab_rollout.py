@@ -160,7 +160,7 @@ def test_every_act_of_a_roll_is_intended_in_the_journal_before_it_is_done() -> N
     bench.roll(V2, V1)
 
     pending: set[tuple[str, str]] = set()
-    for event in bench.journal.events(run="r2", types=["act-intended", "act-done"]):
+    for event in bench.journal.events(run="r2-1", types=["act-intended", "act-done"]):
         key = (event.data["verb"], event.data["replica"])
         if event.type == "act-intended":
             pending.add(key)

@@ -1,0 +1,104 @@
+"""Pages of docs/ that are made from the code: each is text, and a test holds the committed one to it.
+
+LAB_UPDATE_GOLDEN=1 writes them anew.
+"""
+
+from collections.abc import Callable, Iterable
+
+from lab.model import Command, Ending, Verb
+from lab.transitions import ASKS_FOR, REPLICA, ROLLOUT, STANDINGS, Phase, Standing
+from tests.unit.planner_world import WORKED
+
+INTRO = "<!-- made from the code: LAB_UPDATE_GOLDEN=1 pytest tests/unit/test_pages.py -->"
+
+
+def lifecycles() -> str:
+    return "\n".join(
+        [
+            "# Lifecycles",
+            "",
+            INTRO,
+            "",
+            "Both are drawn from the tables in `lab/transitions.py`; nothing else changes a state.",
+            "",
+            "## A replica",
+            "",
+            "What the engine says of its container and what the proxy says of its place make its standing. An arrow",
+            "in plain words is an act of the controller, one in brackets happens by itself. Every act is legal only",
+            "where it is drawn; a controller that was to do another would stop.",
+            "",
+            *_diagram(_replica_arrows()),
+            "",
+            "*draining* is stopped only once its deadline is over by five seconds; *created* is left by a crash",
+            "between making a container and starting it.",
+            "",
+            "## A rollout",
+            "",
+            "`paused` and `paused-back` end the command, not the rollout: it goes on when somebody says so. What is",
+            "not drawn at a phase is refused there, and what has ended has ended.",
+            "",
+            *_diagram(_rollout_arrows()),
+            "",
+            "| an operator asks for | obeyed in | refused in |",
+            "|---|---|---|",
+            *map(_command_row, Command),
+            "",
+        ]
+    )
+
+
+def examples() -> str:
+    head = [
+        "# The planner's worked examples",
+        "",
+        INTRO,
+        "",
+        "What one look at a fleet leads to, in waves. `1.2 new ready` is generation 2 in slot 1, of the version",
+        "that is rolled to, and ready. Each row is a test.",
+        "",
+        "| example | N | surge | unavailable | seen | done |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows = [
+        f"| {what} | {n} | {surge} | {unavailable} | {', '.join(seen) or 'nothing'} | {', '.join(done)} |"
+        for what, n, surge, unavailable, seen, done in WORKED
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/lifecycles.md": lifecycles,
+    "docs/reference/planner-examples.md": examples,
+}
+
+
+def _diagram(arrows: Iterable[tuple[str, str, str]]) -> list[str]:
+    names = {
+        state: state.replace(", ", "_").replace("-", "_").replace(" ", "_") for a, b, _ in arrows for state in (a, b)
+    }
+    titles = [f'    state "{state}" as {name}' for state, name in names.items() if state not in {name, "[*]"}]
+    names["[*]"] = "[*]"
+    lines = [f"    {names[a]} --> {names[b]}: {by}" for a, b, by in arrows]
+    return ["```mermaid", "stateDiagram-v2", *titles, *lines, "```"]
+
+
+def _replica_arrows() -> list[tuple[str, str, str]]:
+    def name(standing: Standing) -> str:
+        return "[*]" if standing == (None, None) else STANDINGS[standing]
+
+    return [(name(at), name(to), str(by) if isinstance(by, Verb) else f"({by})") for (at, by), to in REPLICA.items()]
+
+
+def _rollout_arrows() -> list[tuple[str, str, str]]:
+    ends = [to for to in dict.fromkeys(ROLLOUT.values()) if isinstance(to, Ending)]
+    inside = [(str(at), str(to), str(by)) for (at, by), to in ROLLOUT.items()]
+    return [("[*]", str(Phase.ROLLING), "begins"), *inside, *((str(end), "[*]", "has ended") for end in ends)]
+
+
+def _command_row(command: Command) -> str:
+    if command is Command.SCALE:
+        obeyed = [phase for phase in Phase if phase is not Phase.SETTLING]
+    else:
+        obeyed = [phase for phase in Phase if (phase, ASKS_FOR[command]) in ROLLOUT]
+    refused = [phase for phase in Phase if phase not in obeyed]
+    return f"| `{command}` | {', '.join(obeyed)} | {', '.join(refused) or 'none'} |"
