@@ -41,7 +41,7 @@ _RESULTS = {result: result.encode() for result in Result}
 class Attempt:
     """An attempt under way."""
 
-    __slots__ = ("attempt", "begun", "epoch", "id", "method", "path", "replica", "reused")
+    __slots__ = ("attempt", "begun", "epoch", "id", "method", "path", "replica", "reused", "run")
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Attempt:
         self.path = path
         self.reused = reused
         self.begun = begun
+        self.run: str | None = None
 
     def head(self, kind: bytes) -> bytes:
         return (
@@ -121,6 +122,8 @@ class Ledger:
         self.sync()
 
     def close(self) -> None:
+        # The footer has to fit, whatever does not.
+        self.sync()
         self._put({"e": "footer", "t": self._clock(), "attempts": self._attempts})
         self.suspend()
 
@@ -137,13 +140,14 @@ class Ledger:
             return None
         self._attempts += 1
         begun = Attempt(id_, attempt, replica, epoch, method=method, path=path, reused=reused, begun=self._clock())
+        begun.run = self.run
         if self._room():
             self._begun[begun] = None
         return begun
 
     def end(self, attempt: Attempt | None, result: Result, *, status: int | None, up: int, down: int) -> None:
         """End what `begin` returned; one begun before a run was opened, or in another run, is none of this ledger's."""
-        if attempt is None or self._file is None:
+        if attempt is None or self._file is None or attempt.run != self.run:
             return
         head = b'{"e":"end","id":"%b","attempt":%d' % (attempt.id, attempt.attempt)
         if attempt in self._begun:

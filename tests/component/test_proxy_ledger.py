@@ -1,0 +1,104 @@
+"""The ledger waits for no disk, says what it lost, and gives no run the end of another's request."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.ledger import Ledger, Result
+from tests.proxy_world import eventually
+
+
+def lines(folder: Path, run: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / run / "proxy.jsonl").read_text().splitlines()]
+
+
+def begin(ledger: Ledger, id_: bytes, path: bytes = b"/") -> Any:
+    return ledger.begin(id_, 1, b"app-1.1", 3, method=b"GET", path=path, reused=False)
+
+
+def end(ledger: Ledger, attempt: Any) -> None:
+    ledger.end(attempt, Result.OK, status=200, up=0, down=5)
+
+
+async def test_what_is_over_before_it_is_written_is_one_line_and_what_is_not_is_two(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.open("r1")
+    short, long = begin(ledger, b"short"), begin(ledger, b"long")
+    end(ledger, short)
+    ledger.sync()
+    end(ledger, long)
+    ledger.close()
+    assert [(line["e"], line.get("id")) for line in lines(tmp_path, "r1")] == [
+        ("header", None),
+        ("attempt", "short"),
+        ("begin", "long"),
+        ("end", "long"),
+        ("footer", None),
+    ]
+    assert lines(tmp_path, "r1")[-1]["attempts"] == 2
+
+
+async def test_a_request_that_outlives_its_run_is_not_ended_in_the_next(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.open("r1")
+    long = begin(ledger, b"long")
+    ledger.open("r2")
+    end(ledger, long)
+    ledger.close()
+    assert [line["e"] for line in lines(tmp_path, "r2")] == ["header", "footer"]
+
+
+async def test_lines_reach_the_file_by_themselves(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.open("r1")
+    for number in range(100):
+        end(ledger, begin(ledger, b"id-%d" % number))
+    await eventually(lambda: len(lines(tmp_path, "r1")) == 101)
+    ledger.close()
+
+
+async def test_a_disk_that_is_too_slow_costs_lines_and_no_request_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path, max_pending=10)
+    ledger.open("r1")
+    for number in range(25):
+        end(ledger, begin(ledger, b"id-%d" % number))
+    assert ledger.lost_lines > 0
+    ledger.close()
+    found = lines(tmp_path, "r1")
+    written = sum(1 for line in found if line["e"] == "attempt")
+    (lost,) = [line["lines"] for line in found if line["e"] == "lost"]
+    assert (written, lost) == (10, ledger.lost_lines)
+    assert found[-1]["attempts"] == 25, "the footer knows of all: that some are missing can be seen without the line"
+
+
+async def test_a_disk_that_is_full_ends_the_ledger_without_a_footer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.open("r1")
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    end(ledger, begin(ledger, b"a"))
+    ledger.sync()
+    monkeypatch.undo()
+    end(ledger, begin(ledger, b"b"))
+    ledger.close()
+    assert [line["e"] for line in lines(tmp_path, "r1")] == ["header"]
+
+
+async def test_a_path_that_is_not_plain_is_written_as_json(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.open("r1")
+    for path in (b'/"quoted"', b"/back\\slash", b"/\xe9\xff", b"/plain"):
+        end(ledger, begin(ledger, b"id", path))
+    ledger.close()
+    paths = [line["path"] for line in lines(tmp_path, "r1") if line["e"] == "attempt"]
+    assert paths == ['/"quoted"', "/back\\slash", "/éÿ", "/plain"]
