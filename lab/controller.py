@@ -10,7 +10,7 @@ from lab.errors import LabError
 from lab.folds import counts_of
 from lab.gates import Samples
 from lab.hands import Hands, after
-from lab.model import Act, Asked, Cause, Container, Ending, Replica, Revision, RolloutSpec
+from lab.model import Act, Asked, Cause, Container, Ending, Replica, Revision, RolloutSpec, Verb
 from lab.observation import WholeLook
 from lab.planner import (
     Decision,
@@ -112,7 +112,7 @@ class Controller:
         self._trouble: LabError | None = None
         self._looked_ns: int | None = None
         self._unheard: tuple[Replica, ...] = ()
-        self._unseen: dict[str, Act] = {}
+        self._unseen: dict[str, list[Act]] = {}
         self._seq = 0
         self._said_ns = world.clock.now_ns()
 
@@ -178,8 +178,10 @@ class Controller:
 
     def _trust_own_acts(self) -> None:
         """What it did itself it knows, however late that is seen."""
-        for name, act in self._unseen.items():
-            left = after(act, self._fleet.by_name.get(name), self._rollout.revisions[act.revision].version)
+        for name, acts in self._unseen.items():
+            left = self._fleet.by_name.get(name)
+            for act in acts:
+                left = after(act, left, self._rollout.revisions[act.revision].version)
             if left is None:
                 self._fleet.forget(name)
             else:
@@ -237,9 +239,15 @@ class Controller:
         return [result is True for result in results]
 
     async def _do(self, act: Act) -> bool:
-        done = await self._hands.do(act, self._fleet.by_name.get(act.replica))
-        if done:
-            self._unseen[act.replica] = act
+        seen, done = self._fleet.by_name.get(act.replica), False
+        while await self._hands.do(act, seen):
+            done = True
+            self._unseen.setdefault(act.replica, []).append(act)
+            seen = after(act, seen, seen.version) if seen else None
+            following = _following(act, seen)
+            if following is None:
+                break
+            act = replace(act, verb=following)
         return done
 
     # follow a decision that is no act
@@ -340,3 +348,10 @@ class Controller:
         if self._state.add(event):
             self._fleet.aim_at(self._aim())
         self._on_event(event)
+
+
+def _following(act: Act, left: Replica | None) -> Verb | None:
+    """What a stopped replica needs next, whatever the world is like by then: no budget and no rule forbids it."""
+    if left is None or act.verb not in {Verb.STOP, Verb.UNROUTE}:
+        return None
+    return Verb.UNROUTE if left.place else Verb.DELETE

@@ -226,7 +226,10 @@ class _Look:
 
     def _unbaked(self) -> bool:
         """There are new ones that serve and were not watched yet. A way back is not baked: nothing better is left."""
-        if self.state.phase is not Phase.ROLLING or self.fleet.serving <= self.state.baked:
+        if self.state.phase is not Phase.ROLLING:
+            return False
+        short = self._is_last and self.state.baked_for_ns < self._bake_seconds() * _NS
+        if self.fleet.serving <= self.state.baked and not short:
             return False
         if not self._is_last and self.spec.strategy is not Strategy.WAVES:
             return False

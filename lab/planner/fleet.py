@@ -157,9 +157,11 @@ class Fleet:
             self.steps[number] = now
         elif before is not None and before.steps:
             del self.steps[number]
-        _put(self.restorable, number, now.restorable)
+        if now.restorable is not None or number in self.restorable:
+            _put(self.restorable, number, now.restorable)
         sick = now.kept is not None and now.kept.place is Place.READY and not now.kept.available
-        _put(self.ailing, number, now.kept if sick else None)
+        if sick or number in self.ailing:
+            _put(self.ailing, number, now.kept if sick else None)
         self._mind_deadlines(number, now)
 
     def _tally(self, slot: Slot, by: int) -> None:

@@ -74,7 +74,7 @@ def slot_of(number: int, replicas: Sequence[Replica], aim: Aim) -> Slot:
         if r.container is Container.RUNNING and r.place is not None and r is not kept:
             (leaving if r.place in _RETIRING else outgoing).append(r)
     steps = tuple(
-        (verb, r) for r in replicas if (verb := _next_step(r, wanted=r is kept, waits=aim.wait_for_drain)) is not None
+        [(verb, r) for r in replicas if (verb := _next_step(r, wanted=r is kept, waits=aim.wait_for_drain)) is not None]
     )
     moving = bool(leaving) or (kept is None and not outgoing)
     moving = moving or (kept is not None and (bool(outgoing) or not kept.available))
@@ -91,7 +91,7 @@ def slot_of(number: int, replicas: Sequence[Replica], aim: Aim) -> Slot:
         kept=kept,
         outgoing=tuple(outgoing),
         steps=steps,
-        restorable=_restorable(kept, leaving, aim, goal) if within else None,
+        restorable=_restorable(kept, leaving, aim, goal) if within and leaving else None,
     )
 
 

@@ -35,6 +35,7 @@ class RolloutState:
     since_ns: int = 0
     progress_ns: int = 0
     baked: int = 0
+    baked_for_ns: int = 0
     mark: Samples = field(default_factory=Samples)
     asked: list[Asked] = field(default_factory=list)
     tries: dict[int, int] = field(default_factory=dict)
@@ -113,6 +114,8 @@ class RolloutState:
         happening = Happening(d["happening"])
         if isinstance(self.phase, Ending):
             return False
+        if happening is Happening.BAKED:
+            self.baked, self.baked_for_ns = d["serving"], t_ns - self.entered_ns
         self.phase = ROLLOUT[self.phase, happening]
         self.cause, self.reason = Cause(d["cause"]), d["reason"]
         if happening in _LEAVES:
@@ -121,8 +124,6 @@ class RolloutState:
         self.mark = Samples(requests=d["requests"], errors=d["errors"])
         self.target = d["target"]
         self._answered(d)
-        if happening is Happening.BAKED:
-            self.baked = d["serving"]
         if self.phase in HELD:
             self.suspects.clear()  # whatever ended then is not the version's doing
             self.held_since_ns = self.held_since_ns or t_ns
