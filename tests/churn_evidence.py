@@ -48,12 +48,15 @@ class Evidence:
     def count(self, end: str) -> int:
         return sum(outcome.end == end for outcome in self.outcomes)
 
+    @property
+    def rate(self) -> float:
+        return len(self.outcomes) / self.seconds
+
     def summary(self) -> str:
         busy = sum(each > 0 for each in self.in_flight_at_retirements)
-        rate = len(self.outcomes) / self.seconds
         return (
             f"{self.cycles} cycles in {self.seconds:.1f} s, {busy} with something in flight; "
-            f"{len(self.outcomes)} requests ({rate:.0f}/s): {self.count('lost')} lost, {self.count('cut')} cut, "
+            f"{len(self.outcomes)} requests ({self.rate:.0f}/s): {self.count('lost')} lost, {self.count('cut')} cut, "
             f"{self.retries:.0f} tried again"
         )
 
@@ -100,7 +103,8 @@ def _of_one(outcome: Outcome, results: list[str], executions: list[Execution]) -
         yield f"{what} was cut"
     if not results or results[-1] not in _same(outcome):
         yield f"{what} was {outcome.end} for its client, {results} in the ledger"
-    sure, possible = 1, 1 + results[:-1].count(_MAY_HAVE_BEEN)
+    # who left may have done so before the request was taken up
+    sure, possible = int(outcome.end != "left"), 1 + results[:-1].count(_MAY_HAVE_BEEN)
     if not sure <= len(executions) <= possible:
         yield f"{what} was executed {len(executions)} times ({[each.replica for each in executions]}), {results}"
     if outcome.method == "POST" and len(executions) > 1:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.churn_evidence import breaches
+from tests.churn_traffic import RATE
 from tests.proxy_churn import Churn
 from tests.proxy_process import process_world
 
@@ -23,6 +24,8 @@ async def main() -> int:
         bad = breaches(found)
         if found.cycles < CYCLES:
             bad.append(f"only {found.cycles} of {CYCLES} cycles in {MOST_SECONDS:g} s")
+        if found.rate < RATE:
+            bad.append(f"only {found.rate:.0f} of {RATE} requests a second: the machine was too busy")
         print(f"soak churn {number}/{ROUNDS}: {found.summary()}, {'FAILED' if bad else 'ok'}", flush=True)
         for breach in bad[:_SHOWN]:
             print(f"  {breach}", flush=True)

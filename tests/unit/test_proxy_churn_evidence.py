@@ -32,6 +32,7 @@ def good() -> Evidence:
             outcome("elsewhere", method="POST"),
             outcome("cut", "long websocket", end="cut"),
             outcome("left", "endless stream", end="left"),
+            outcome("early", "endless stream", end="left"),
         ],
         executions=[
             executed("get"),
@@ -51,9 +52,10 @@ def good() -> Evidence:
             *attempt("elsewhere", 2, "ok"),
             *attempt("cut", 1, "cut"),
             *attempt("left", 1, "client_gone"),
+            *attempt("early", 1, "client_gone"),
             {"e": "footer"},
         ],
-        accepted=6,
+        accepted=7,
         retries=2,
     )
 
@@ -94,7 +96,7 @@ def test_a_post_tried_again_after_it_may_have_been_taken_and_taken_twice_is_a_br
     evidence.outcomes.append(outcome("x", method="POST"))
     evidence.executions += [executed("x", method="POST")] * 2
     evidence.ledger += attempt("x", 1, "closed_before_response") + attempt("x", 2, "ok")
-    evidence.accepted, evidence.retries = 7, 3
+    evidence.accepted, evidence.retries = 8, 3
     assert breaches(evidence) == ["x (kept POST) took effect twice"]
 
 
@@ -103,14 +105,14 @@ def test_what_was_tried_again_after_an_answer_had_begun_is_a_breach() -> None:
     evidence.outcomes.append(outcome("x"))
     evidence.executions.append(executed("x"))
     evidence.ledger += attempt("x", 1, "truncated") + attempt("x", 2, "ok")
-    evidence.accepted, evidence.retries = 7, 3
+    evidence.accepted, evidence.retries = 8, 3
     assert breaches(evidence) == ["x (kept GET) was tried again after truncated"]
 
 
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"accepted": 5}, "6 requests were offered, 5 accepted"),
+        ({"accepted": 5}, "7 requests were offered, 5 accepted"),
         ({"retries": 1}, "1 retries in the metrics, 2 in the ledger"),
         ({"aborted": 2}, "2 requests were aborted at a drain's deadline"),
         ({"unbalanced": ["cycle 1: {}"]}, "cycle 1: {}"),
