@@ -78,9 +78,13 @@ class Body:
     async def _read(self) -> bytes:
         self._waits(self._limits.client_seconds)
         try:
-            return await self._content.readany()
+            data = await self._content.readany()
+            # A reader that was about to be woken by data takes an error after it for the end.
+            if not data and (broken := self._content.exception()) is not None:
+                raise broken
         except (RequestPayloadError, HttpProcessingError) as error:
             raise BodyError(400, "bad-request", f"the body is malformed: {error}") from error
+        return data
 
     async def _piece(self, connection: UpstreamConnection, data: bytes) -> None:
         self.size += len(data)

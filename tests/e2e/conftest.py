@@ -99,8 +99,20 @@ def assert_clean(verdict: Any) -> None:
     """Done, proved, and with something in flight at some retirement of every version that was retired."""
     assert verdict["outcome"] == "pass", json.dumps(verdict["drops"][:5] + verdict["reasons"], indent=1)
     assert verdict["exit_code"] == 0
-    assert verdict["dropped"] == 0
+    assert (verdict["dropped"], verdict["masked"]) == (0, 0)
     assert_exposed(verdict)
+
+
+def unanswered_attempts(project: str, run: str) -> set[tuple[str, int]]:
+    """What the app's own logs say was begun in that run and never answered: request and attempt."""
+    begun: set[tuple[str, int]] = set()
+    ended: set[tuple[str, int]] = set()
+    for log in (ROOT / ".lab" / project / "runs" / run / "logs").iterdir():
+        for line in log.read_text().splitlines():
+            row = json.loads(line) if line.startswith(('{"e":"begin"', '{"e":"end"')) else {"id": ""}
+            if row["id"].startswith(f"{run}-"):
+                (begun if row["e"] == "begin" else ended).add((row["id"], row["attempt"]))
+    return begun - ended
 
 
 def assert_exposed(verdict: Any) -> None:

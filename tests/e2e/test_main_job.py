@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import LabCommand, assert_clean, assert_exposed
+from tests.e2e.conftest import LabCommand, assert_clean, assert_exposed, unanswered_attempts
 
 pytestmark = pytest.mark.docker
 
@@ -72,13 +72,17 @@ def test_an_interrupted_roll_goes_on_with_the_same_command(lab: LabCommand) -> N
     assert lab.status()["phase"] == "idle"
 
 
-def test_without_the_wait_for_the_drain_the_client_s_ledger_finds_what_the_app_left_unanswered(lab: LabCommand) -> None:
-    """The saboteur of P1: only the wait is skipped; drops are counted by the client, and matched by the app's log."""
+def test_without_the_wait_for_the_drain_what_the_app_left_unanswered_is_found_to_the_last_request(
+    lab: LabCommand,
+) -> None:
+    """The saboteur of P1: only the wait is skipped. The app's own log says what it left; reads are sent again."""
     verdict = lab.roll("roll", "v1", "--test-skip-drain")
 
-    assert verdict["exit_code"] == 1
-    assert verdict["dropped"] == verdict["begun_unanswered"] > 0
-    assert {drop["app_saw"] for drop in verdict["drops"]} == {"begun, unanswered"}
+    left = unanswered_attempts(lab.project, verdict["run"]["run"])
+    assert len(left) > 0
+    assert verdict["masked"] + verdict["dropped"] == len({request for request, _ in left})
+    assert verdict["dropped"] == verdict["begun_unanswered"]
+    assert verdict["exit_code"] == (1 if verdict["dropped"] else 0)
 
 
 def test_a_version_that_never_gets_ready_leaves_the_fleet_as_it_was(lab: LabCommand) -> None:
