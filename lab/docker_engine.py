@@ -6,8 +6,10 @@ A container never started has no address and costs no budget; one that ended kee
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from lab.docker_client import LABEL, ConflictError, DockerClient, GoneError
@@ -16,6 +18,7 @@ from lab.model import Container, Revision
 from lab.ports import Seen
 from lab.replica_spec import body_of
 
+_SIGKILLED = 137
 _EXIT = re.compile(r"Exited \((\d+)\)")
 _STATES = {
     "created": Container.CREATED,
@@ -86,11 +89,16 @@ class DockerEngine:
     def _stop(self, container_id: str) -> Seen | None:
         docker = self._docker
         try:
-            grace = docker.inspect(container_id)["Config"]["Labels"].get(LABEL + "stop-grace", "10")
-            docker.call("stop", lambda: docker.api.stop(container_id, timeout=round(float(grace))))
+            grace = round(float(docker.inspect(container_id)["Config"]["Labels"].get(LABEL + "stop-grace", "10")))
+            began = time.monotonic()
+            docker.call("stop", lambda: docker.api.stop(container_id, timeout=grace))
+            took = time.monotonic() - began
         except GoneError:
             return None
-        return next((seen for seen in self.replicas_now() if seen.container_id == container_id), None)
+        seen = next((seen for seen in self.replicas_now() if seen.container_id == container_id), None)
+        # The engine sends SIGKILL when the grace time is over, not before: then it was somebody else's.
+        killed = seen is not None and seen.exit_code == _SIGKILLED and took < grace
+        return replace(seen, killed=killed) if seen is not None else None
 
     def _seen(self, row: dict[str, Any]) -> Seen:
         labels, state = row["Labels"], _STATES.get(row["State"], Container.EXITED)

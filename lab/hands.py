@@ -77,7 +77,7 @@ class Hands:
         ended = await self.engine.stop(seen.container_id)
         outcome: dict[str, object] = {"aborted": seen.aborted, "cut": seen.cut}
         outcome["exit_code"] = ended.exit_code if ended else None
-        return outcome | {"oom": bool(ended and ended.oom)}
+        return outcome | {"oom": bool(ended and ended.oom), "killed": bool(ended and ended.killed)}
 
 
 def after(act: Act, seen: Replica | None, version: str) -> Replica | None:

@@ -21,6 +21,8 @@ class Seen:
     address: str = ""
     exit_code: int | None = None
     oom: bool = False
+    killed: bool = False
+    """It was killed by somebody else before it could end by itself: what `stop` alone can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,8 @@ def _swap(d: Mapping[str, object], retired: Mapping[str, int], stopping: Mapping
 
 
 def deaths_of(events: Sequence[Event]) -> tuple[Death, ...]:
-    died = [e for e in events if e.type == "replica-died"]
+    """The replicas that nobody stopped; also those that were stopped in the moment in which they died."""
+    died = [e for e in events if e.type == "replica-died" or (e.type == "act-done" and e.data.get("killed"))]
     return tuple(
         Death(replica=e.data["replica"], t_ns=e.t_ns, exit_code=e.data["exit_code"], oom=bool(e.data["oom"]))
         for e in died

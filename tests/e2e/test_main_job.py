@@ -116,11 +116,12 @@ def test_a_container_killed_under_traffic_is_reported_with_its_drops(lab: LabCom
 
     verdict = lab("report", "--json").json
     assert victim
-    assert roll.returncode == 1, out
+    assert roll.returncode == (1 if verdict["dropped"] else 0), out
     (death,) = verdict["deaths"]
     assert (death["replica"], death["exit_code"]) == (victim, 137)
-    assert verdict["dropped"] > 0
-    assert {drop["replica"] for drop in verdict["drops"]} == {victim}
+    # reads are sent again by the proxy; a write that was there is lost
+    assert verdict["dropped"] + verdict["masked"] > 0
+    assert {drop["replica"] for drop in verdict["drops"]} <= {victim}
     assert sum(verdict["dropped_by_class"].values()) == verdict["dropped"]
     assert [r["version"] for r in lab.status()["replicas"]] == ["v2"] * 3
     assert_exposed(verdict)

@@ -219,6 +219,12 @@ def test_deaths_are_told_with_their_time() -> None:
     )
 
 
+def test_who_was_killed_in_the_moment_in_which_it_was_stopped_died() -> None:
+    stopped = act("done", "stop", "1.1", t=9, exit_code=137, oom=False, killed=True)
+    at_its_deadline = act("done", "stop", "2.1", t=9, exit_code=137, oom=False, killed=False)
+    assert deaths_of([stopped, at_its_deadline]) == (Death(replica="app-1.1", t_ns=9, exit_code=137, oom=False),)
+
+
 def seen(name: str, **more: object) -> Seen:
     slot, generation = (int(part) for part in name.split("."))
     base: dict[str, object] = {"version": "v1", "container": Container.RUNNING, "container_id": f"id-{name}"}
