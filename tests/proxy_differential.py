@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.proxy_corpus import Case, Fate
 from tests.proxy_corpus_answers import AnswerCase, Worth
@@ -40,6 +40,22 @@ async def put_through(port: int, cases: Iterable[Case], *, alone: bool = False) 
         return Outcome(case=case, id=id, heard=heard)
 
     return await asyncio.gather(*(one(number, case) for number, case in enumerate(cases)))
+
+
+async def put_through_cut(port: int, cases: Iterable[tuple[Case, int]]) -> list[Outcome]:
+    """Send each case in two segments, the second of which begins so many bytes before the end of the case."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int, case: Case, left: int) -> Outcome:
+        id = f"c{number}"
+        raw = case.bytes_for(id)
+        # a machine that halts between the two makes it a slow one
+        case = replace(case, statuses=case.statuses | {408})
+        parts = raw[: len(raw) - left], raw[len(raw) - left :] + last_request(f"{id}-last")
+        async with room:
+            return Outcome(case=case, id=id, heard=await converse(port, *parts))
+
+    return await asyncio.gather(*(one(number, case, left) for number, (case, left) in enumerate(cases)))
 
 
 def complaints(outcomes: Iterable[Outcome], oracle: Oracle | None = None) -> list[str]:

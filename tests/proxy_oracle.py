@@ -10,6 +10,9 @@ from tests.proxy_corpus_answers import AnswerCase
 from tests.proxy_wire import Conversation, Seen, UnsoundError, read_request, understand
 from tests.proxy_world import PATIENCE, Replica, World, read_head
 
+# So many rounds of the event loop accept a connection, read from it, make one to a replica, and more.
+TURNS = 30
+
 
 async def converse(port: int, *parts: bytes, head_only: bool = False, patience: float = PATIENCE) -> Conversation:
     """Send bytes, each part as a segment of its own, and hear all until the proxy closes the connection."""
@@ -29,7 +32,7 @@ async def converse_on(
         async with asyncio.timeout(patience):
             for number, part in enumerate(parts):
                 if number:
-                    await asyncio.sleep(0.002)
+                    await _read_by_the_proxy()
                 writer.write(part)
             while data := await reader.read(65536):
                 raw += data
@@ -41,6 +44,12 @@ async def converse_on(
     finally:
         writer.transport.abort()
     return understand(bytes(raw), closed=closed, head_only=head_only)
+
+
+async def _read_by_the_proxy() -> None:
+    """Let what was sent be read before more is: on loopback it is there at once, and this is the proxy's loop too."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 @dataclass(slots=True)

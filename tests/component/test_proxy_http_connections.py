@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import proxy
 from tests.proxy_oracle import Oracle, converse, ledger_of, rotate
 from tests.proxy_wire import understand
 from tests.proxy_world import Received, connected, get, read_answer, read_body, send, world
@@ -267,3 +268,8 @@ async def test_ids_of_pipelined_requests_are_never_mixed_up(tmp_path: Path) -> N
         begun = await ledger_of(lab, "r1")
         assert begun.attempts == begun.answered
         assert sorted(begun.attempts) == sorted(seen.attempt for seen in upstream.seen)
+
+
+def test_no_client_library_repeats_a_request_behind_the_proxys_back() -> None:
+    package = Path(proxy.__file__).parent
+    assert [file.name for file in package.glob("*.py") if "ClientSession" in file.read_text()] == []

@@ -15,7 +15,8 @@ from proxy.settings import Limits
 from tests.proxy_corpus import Case, Fate
 from tests.proxy_corpus_all import FAMILIES
 from tests.proxy_corpus_answers import answer_cases
-from tests.proxy_differential import ask_for, complaints, disagreements, nothing, put_through
+from tests.proxy_corpus_bodies import chunks, trailers
+from tests.proxy_differential import ask_for, complaints, disagreements, nothing, put_through, put_through_cut
 from tests.proxy_fuzz import in_the_end, messages, try_one
 from tests.proxy_oracle import Liar, Oracle, ledger_of, rotate
 from tests.proxy_world import world
@@ -53,6 +54,18 @@ async def test_what_is_malformed_is_refused_also_where_nothing_follows_it(tmp_pa
         upstream = await rotate(lab, Oracle())
         await lab.change("PUT", "/v1/run", run="r1")
         outcomes = await put_through(lab.port, cases, alone=True)
+        begun = await ledger_of(lab, "r1")
+        nothing(complaints(outcomes, upstream))
+        nothing(disagreements(upstream, begun))
+
+
+async def test_a_malformed_body_is_refused_wherever_its_segments_are_cut(tmp_path: Path) -> None:
+    cases = [case for case in (*chunks(), *trailers()) if case.fate is Fate.REFUSED and len(case.raw) < 250]
+    cut = [(case, left) for case in cases for left in range(len(case.raw.split(b"\r\n\r\n", 1)[1]))]
+    async with world(tmp_path, limits=LIMITS) as lab:
+        upstream = await rotate(lab, Oracle())
+        await lab.change("PUT", "/v1/run", run="r1")
+        outcomes = await put_through_cut(lab.port, cut)
         begun = await ledger_of(lab, "r1")
         nothing(complaints(outcomes, upstream))
         nothing(disagreements(upstream, begun))

@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, given, seed, settings
 from proxy.settings import Limits
 from tests.proxy_corpus import Case, Fate
 from tests.proxy_corpus_all import FAMILIES
-from tests.proxy_differential import Outcome, complaints, disagreements, last_request
+from tests.proxy_differential import Outcome, complaints, disagreements, last_request, put_through_cut
 from tests.proxy_fuzz import in_the_end, messages, try_one
-from tests.proxy_oracle import Oracle, converse, converse_on, ledger_of, rotate
+from tests.proxy_oracle import Oracle, converse_on, ledger_of, rotate
+from tests.proxy_repeats import ask_alike
 from tests.proxy_world import OWNER, World, world
 
 LIMITS = Limits(header_seconds=1.0, client_seconds=1.0, hold_seconds=0, eject_errors=1_000_000)
@@ -37,8 +38,9 @@ def main() -> int:
     chance = random.Random(asked.seed)
     failures = 0
     for number in range(asked.rounds):
-        failures += _said(f"cut {number + 1}", asyncio.run(_in_a_world(lambda lab, up: _cut(lab, up, chance))))
+        failures += _said(f"cut {number + 1}", asyncio.run(_in_a_world(lambda lab: _cut(lab, chance))))
     failures += _said("lawful before malformed", asyncio.run(_in_a_world(_paired)))
+    failures += _said("nearly the same again", asyncio.run(_alike(asked.seed, asked.examples)))
     failures += _said("by chance", _by_chance(asked.seed, asked.examples))
     print(f"soak smuggling: seed {asked.seed}, {failures} failed", flush=True)
     return 1 if failures else 0
@@ -46,19 +48,19 @@ def main() -> int:
 
 def _said(part: str, found: tuple[int, list[str], float]) -> int:
     count, wrong, seconds = found
-    print(f"soak smuggling {part}: {len(wrong)} wrong of {count} connections, {seconds:.1f} s", flush=True)
+    print(f"soak smuggling {part}: {len(wrong)} wrong of {count}, {seconds:.1f} s", flush=True)
     for each in wrong[:20]:
         print(f"  {each}", flush=True)
     return len(wrong)
 
 
-async def _in_a_world(run: Callable[[World, Oracle], Awaitable[list[Outcome]]]) -> tuple[int, list[str], float]:
+async def _in_a_world(run: Callable[[World], Awaitable[list[Outcome]]]) -> tuple[int, list[str], float]:
     began, errors = time.monotonic(), _errors_of(asyncio.get_running_loop())
     with tempfile.TemporaryDirectory() as folder:
         async with world(Path(folder), limits=LIMITS) as lab:
             upstream = await rotate(lab, Oracle())
             await lab.change("PUT", "/v1/run", run="r1")
-            outcomes = await run(lab, upstream)
+            outcomes = await run(lab)
             wrong = complaints(outcomes, upstream) + disagreements(upstream, await ledger_of(lab, "r1"))
     gc.collect()
     return len(outcomes), wrong + errors, time.monotonic() - began
@@ -71,19 +73,12 @@ def _errors_of(loop: asyncio.AbstractEventLoop) -> list[str]:
     return errors
 
 
-async def _cut(lab: World, _upstream: Oracle, chance: random.Random) -> list[Outcome]:
+async def _cut(lab: World, chance: random.Random) -> list[Outcome]:
     """Send every case in two segments, divided at a place drawn by chance."""
-
-    async def one(number: int, case: Case, share: float) -> Outcome:
-        id = f"c{number}"
-        whole = case.bytes_for(id) + last_request(f"{id}-last")
-        at = 1 + int(share * (len(whole) - 1))
-        return Outcome(case=case, id=id, heard=await converse(lab.port, whole[:at], whole[at:]))
-
-    return await _few_at_once([one(number, case, chance.random()) for number, case in enumerate(CASES)])
+    return await put_through_cut(lab.port, [(case, chance.randrange(len(case.raw))) for case in CASES])
 
 
-async def _paired(lab: World, _upstream: Oracle) -> list[Outcome]:
+async def _paired(lab: World) -> list[Outcome]:
     """Send every refused case on a connection that has just carried a lawful request."""
     lawful = b"POST /lawful HTTP/1.1\r\nHost: lab.test\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -108,6 +103,20 @@ async def _few_at_once(ones: list[Awaitable[Outcome]]) -> list[Outcome]:
             return await one
 
     return await asyncio.gather(*map(when_there_is_room, ones))
+
+
+async def _alike(number: int, steps: int) -> tuple[int, list[str], float]:
+    began = time.monotonic()
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with world(Path(folder)) as lab:
+            upstream = await rotate(lab, Oracle())
+            for round_ in range(steps // 1000):
+                chance = random.Random(f"{number}-{round_}")
+                wrong += await ask_alike(lab.port, upstream, chance, 1000)
+                upstream.complete.clear()
+            wrong += upstream.unsound
+    return steps, wrong, time.monotonic() - began
 
 
 def _by_chance(number: int, examples: int) -> tuple[int, list[str], float]:
