@@ -32,6 +32,8 @@ class AnswerCase:
     closes: bool = False
     """Whether the replica closes after it."""
     reusable: bool = False
+    cut: int = 0
+    """How many bytes come in a segment of their own, before the rest."""
 
 
 def _each(raws: Iterable[tuple[object, bytes]], worth: Worth, **fields: object) -> Iterator[AnswerCase]:

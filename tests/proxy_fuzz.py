@@ -1,12 +1,20 @@
 """Messages nobody thought of: lawful and malformed ones, broken and mended in places drawn by chance."""
 
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 
+from proxy.settings import Limits
 from tests.proxy_corpus import CHUNKS, ID, Case, Fate, message
+from tests.proxy_corpus_answers import AnswerCase, Worth
 from tests.proxy_differential import disagreements, heard_amiss, last_request
-from tests.proxy_oracle import Begun, Oracle, converse
+from tests.proxy_oracle import Begun, Kind, Liar, Oracle, converse, rotate
+from tests.proxy_world import World, world
 
 _CHUNKED = b"Transfer-Encoding: chunked"
 BASES = [
@@ -49,6 +57,16 @@ PIECES = [
 ]
 
 
+ANSWERS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: 1\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\n" + _CHUNKED + b"\r\nTrailer: X\r\n\r\n5;a=b\r\nhello\r\n3\r\nyou\r\n0\r\nX: 1\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello",
+    b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
     """One change, at a place given as a share of the whole."""
@@ -82,11 +100,15 @@ edits = st.builds(
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> bytes:
-    raw = draw(st.sampled_from(BASES))
+def _edited(draw: st.DrawFn, bases: list[bytes]) -> bytes:
+    raw = draw(st.sampled_from(bases))
     for edit in draw(st.lists(edits, min_size=1, max_size=4)):
         raw = edit.on(raw)
     return raw
+
+
+messages = _edited(BASES)
+answers = _edited(ANSWERS)
 
 
 async def try_one(port: int, oracle: Oracle, raw: bytes, id: str, cut: float = 0.0) -> list[str]:
@@ -110,5 +132,29 @@ async def try_one(port: int, oracle: Oracle, raw: bytes, id: str, cut: float = 0
     return found
 
 
+async def try_answer(port: int, liar: Liar, raw: bytes) -> list[str]:
+    """Let an upstream answer like this, and close; say what of it a client could misunderstand."""
+    liar.cases = [AnswerCase(name="fuzz", raw=raw, worth=Worth.GOOD_OR_BAD, closes=True)]
+    heard = await converse(port, b"GET /0 HTTP/1.1\r\nHost: lab.test\r\nConnection: close\r\n\r\n")
+    found = [] if heard.closed else ["the connection was left open"]
+    if heard.unsound and not heard.unsound.startswith("cut:"):
+        found.append(heard.unsound)
+    if len(heard.answers) + bool(heard.unsound) != 1:
+        found.append(f"{len(heard.answers)} answers, {heard.unsound}, of {heard.raw[:200]!r}")
+    return found + liar.trusted
+
+
 def in_the_end(oracle: Oracle, begun: Begun) -> list[str]:
     return [each for each in disagreements(oracle, begun) if not each.endswith("smuggled")]
+
+
+@contextlib.contextmanager
+def proxy_to(upstream: Kind, folder: Path, limits: Limits) -> Iterator[tuple[Callable[..., Any], World, Kind]]:
+    """Give a function that is not async a proxy, an upstream in its rotation, and what runs a coroutine beside them."""
+    with asyncio.Runner() as runner:
+        entered = world(folder, limits=limits)
+        lab = runner.run(entered.__aenter__())
+        try:
+            yield runner.run, lab, runner.run(rotate(lab, upstream))
+        finally:
+            runner.run(entered.__aexit__(None, None, None))

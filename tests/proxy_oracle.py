@@ -187,7 +187,10 @@ class Liar(Replica):
                     self.trusted.append(f"{target} after {spoilt}")
                 case = self.cases[int(target[1:])]
                 self.asked[int(target[1:])] += 1
-                writer.write(case.raw)
+                if case.cut:
+                    writer.write(case.raw[: case.cut])
+                    await _read_by_the_proxy()
+                writer.write(case.raw[case.cut :])
                 spoilt = "" if case.reusable else f"{case.name} {case.raw[:80]!r}"
                 if case.closes:
                     await writer.drain()

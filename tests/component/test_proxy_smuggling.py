@@ -1,9 +1,9 @@
 """No bytes make the proxy see one request and what stands behind it two."""
 
-import asyncio
 import gc
 import itertools
 import logging
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from proxy.settings import Limits
 from tests.proxy_corpus import Case, Fate
 from tests.proxy_corpus_all import FAMILIES
-from tests.proxy_corpus_answers import answer_cases
+from tests.proxy_corpus_answers import AnswerCase, Worth, answer_cases
 from tests.proxy_corpus_bodies import chunks, trailers
 from tests.proxy_differential import ask_for, complaints, disagreements, nothing, put_through, put_through_cut
-from tests.proxy_fuzz import in_the_end, messages, try_one
+from tests.proxy_fuzz import answers, in_the_end, messages, proxy_to, try_answer, try_one
 from tests.proxy_oracle import Liar, Oracle, ledger_of, rotate
 from tests.proxy_world import world
 
@@ -76,8 +76,19 @@ def test_the_corpus_is_large_and_says_nothing_twice() -> None:
     assert len({case.raw for case in cases}) > 1200
 
 
-async def test_an_answer_that_is_none_is_not_passed_on_and_its_connection_not_used_again(tmp_path: Path) -> None:
-    cases = answer_cases()
+def answers_cut() -> list[AnswerCase]:
+    """Return answers in two segments; not those with more after them, which is only seen if it comes in time."""
+    chance = random.Random(9112)
+    whole = [
+        case for case in answer_cases() if len(case.raw) < 1000 and (case.reusable or case.worth is not Worth.GOOD)
+    ]
+    return [replace(case, cut=chance.randrange(1, len(case.raw))) for case in whole * 3 if len(case.raw) > 1]
+
+
+@pytest.mark.parametrize("cases", [answer_cases(), answers_cut()], ids=["whole", "cut"])
+async def test_an_answer_that_is_none_is_not_passed_on_and_its_connection_not_used_again(
+    tmp_path: Path, cases: list[AnswerCase]
+) -> None:
     async with world(tmp_path, limits=LIMITS) as lab:
         liar = await rotate(lab, Liar(cases))
         nothing(await ask_for(lab.port, cases))
@@ -86,27 +97,31 @@ async def test_an_answer_that_is_none_is_not_passed_on_and_its_connection_not_us
         assert set(again) <= {b""}, "only where nothing at all came back may a GET be repeated"
 
 
+BY_CHANCE = settings(
+    max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
 def test_whatever_is_sent_the_client_and_the_upstream_agree_on_what_was_asked(tmp_path: Path) -> None:
-    with asyncio.Runner() as runner:
-        entered = world(tmp_path, limits=BRIEF)
-        lab = runner.run(entered.__aenter__())
-        try:
-            upstream = runner.run(rotate(lab, Oracle()))
-            runner.run(lab.change("PUT", "/v1/run", run="r1"))
-            numbers = itertools.count()
+    with proxy_to(Oracle(), tmp_path, BRIEF) as (run, lab, upstream):
+        run(lab.change("PUT", "/v1/run", run="r1"))
+        numbers = itertools.count()
 
-            @settings(
-                max_examples=200,
-                deadline=None,
-                derandomize=True,
-                database=None,
-                suppress_health_check=list(HealthCheck),
-            )
-            @given(messages())
-            def check(raw: bytes) -> None:
-                assert runner.run(try_one(lab.port, upstream, raw, f"f{next(numbers)}")) == []
+        @BY_CHANCE
+        @given(messages)
+        def check(raw: bytes) -> None:
+            nothing(run(try_one(lab.port, upstream, raw, f"f{next(numbers)}")))
 
-            check()
-            nothing(in_the_end(upstream, runner.run(ledger_of(lab, "r1"))))
-        finally:
-            runner.run(entered.__aexit__(None, None, None))
+        check()
+        nothing(in_the_end(upstream, run(ledger_of(lab, "r1"))))
+
+
+def test_whatever_is_answered_the_client_gets_one_sound_answer_or_sees_that_it_breaks_off(tmp_path: Path) -> None:
+    with proxy_to(Liar([]), tmp_path, BRIEF) as (run, lab, liar):
+
+        @BY_CHANCE
+        @given(answers)
+        def check(raw: bytes) -> None:
+            nothing(run(try_answer(lab.port, liar, raw)))
+
+        check()

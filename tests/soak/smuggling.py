@@ -1,6 +1,6 @@
 """`make soak-smuggling`: the corpus in two pieces each, one case after another, and thousands of messages nobody wrote.
 
-Seeded: what a seed found is found again with `--seed`. About three minutes; one line per part, exit 1 if any failed.
+Seeded: what a seed found is found again with `--seed`. About four minutes; one line per part, exit 1 if any failed.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from proxy.settings import Limits
 from tests.proxy_corpus import Case, Fate
 from tests.proxy_corpus_all import FAMILIES
 from tests.proxy_differential import Outcome, complaints, disagreements, last_request, put_through_cut
-from tests.proxy_fuzz import in_the_end, messages, try_one
-from tests.proxy_oracle import Oracle, converse_on, ledger_of, rotate
+from tests.proxy_fuzz import answers, in_the_end, messages, proxy_to, try_answer, try_one
+from tests.proxy_oracle import Liar, Oracle, converse_on, ledger_of, rotate
 from tests.proxy_repeats import ask_alike
 from tests.proxy_world import OWNER, World, world
 
@@ -42,6 +42,7 @@ def main() -> int:
     failures += _said("lawful before malformed", asyncio.run(_in_a_world(_paired)))
     failures += _said("nearly the same again", asyncio.run(_alike(asked.seed, asked.examples)))
     failures += _said("by chance", _by_chance(asked.seed, asked.examples))
+    failures += _said("answers by chance", _answers_by_chance(asked.seed, asked.examples))
     print(f"soak smuggling: seed {asked.seed}, {failures} failed", flush=True)
     return 1 if failures else 0
 
@@ -121,29 +122,52 @@ async def _alike(number: int, steps: int) -> tuple[int, list[str], float]:
 
 def _by_chance(number: int, examples: int) -> tuple[int, list[str], float]:
     began, ids, wrong = time.monotonic(), itertools.count(), []
-    with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
-        errors = _errors_of(runner.get_loop())
-        entered = world(Path(folder), limits=BRIEF)
-        lab = runner.run(entered.__aenter__())
-        upstream = runner.run(rotate(lab, Oracle()))
-        runner.run(lab.call("POST", "/v1/lease", {"owner": OWNER, "ttl_ms": 3_600_000, "fence": lab.fence}))
-        runner.run(lab.change("PUT", "/v1/run", run="r1"))
+    with tempfile.TemporaryDirectory() as folder, proxy_to(Oracle(), Path(folder), BRIEF) as (run, lab, upstream):
+        errors: list[str] = run(_record_errors())
+        run(lab.call("POST", "/v1/lease", {"owner": OWNER, "ttl_ms": 3_600_000, "fence": lab.fence}))
+        run(lab.change("PUT", "/v1/run", run="r1"))
 
-        @seed(number)
-        @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-        @given(messages())
+        @_seeded(number, examples)
+        @given(messages)
         def check(raw: bytes) -> None:
-            found = runner.run(try_one(lab.port, upstream, raw, f"f{next(ids)}"))
+            found = run(try_one(lab.port, upstream, raw, f"f{next(ids)}"))
             assert not found, (raw, found)
 
-        try:
-            check()
-        except AssertionError as error:
-            wrong.append(str(error))
-        wrong += in_the_end(upstream, runner.run(ledger_of(lab, "r1")))
-        runner.run(entered.__aexit__(None, None, None))
+        wrong += _failure_of(check)
+        wrong += in_the_end(upstream, run(ledger_of(lab, "r1")))
         gc.collect()
     return next(ids), wrong + errors, time.monotonic() - began
+
+
+def _answers_by_chance(number: int, examples: int) -> tuple[int, list[str], float]:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, proxy_to(Liar([]), Path(folder), BRIEF) as (run, lab, liar):
+
+        @_seeded(number, examples)
+        @given(answers)
+        def check(raw: bytes) -> None:
+            found = run(try_answer(lab.port, liar, raw))
+            assert not found, (raw, found)
+
+        wrong = _failure_of(check)
+    return examples, wrong, time.monotonic() - began
+
+
+def _seeded(number: int, examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    usual = settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    return lambda check: seed(number)(usual(check))
+
+
+def _failure_of(check: Callable[[], None]) -> list[str]:
+    try:
+        check()
+    except AssertionError as error:
+        return [str(error)]
+    return []
+
+
+async def _record_errors() -> list[str]:
+    return _errors_of(asyncio.get_running_loop())
 
 
 if __name__ == "__main__":
