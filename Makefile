@@ -8,7 +8,7 @@ CODE   := lab proxy sample_app loadtest tests
 .PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-engine soak-smuggling lock
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 lab-up: ## set this machine up and start the lab; then: lab roll v2
 	@$(SET_UP)
