@@ -1,26 +1,27 @@
 """The proxy's ledger of a run: what became of each attempt, and each request rejected.
 
-Lines are gathered and written by a thread every 20 ms: no request waits for a disk. An attempt that is over by then is
-one line, a longer one has a line at its begin and one at its end. What does not fit while the disk is slow is lost,
-counted, and said in the ledger itself. A `kill -9` loses what was not written yet; then the ledger says that the proxy
-was restarted.
+Lines are gathered and handed to a process of their own every 20 ms: no request waits for a disk. An attempt that is
+over by then is one line, a longer one has a line at its begin and one at its end. What does not fit while the disk is
+slow is lost, counted, and said in the ledger itself. A `kill -9` loses what was not handed over yet; then the ledger
+says that the proxy was restarted.
 """
 
 import asyncio
 import json
-import os
 import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from proxy.scribe import Scribe
+
 SCHEMA = "lab.proxy-ledger/1"
 FLUSH_SECONDS = 0.02
 MAX_PENDING = 50_000
+# For a disk at the edges of a run.
+_PATIENCE_SECONDS = 5.0
 
 
 class Result(StrEnum):
@@ -91,17 +92,21 @@ class Ledger:
         self._folder = folder
         self._clock = clock
         self._max_pending = max_pending
-        self._file: int | None = None
+        self._scribe: Scribe | None = None
         self._attempts = 0
         self._pending: list[bytes] = []
         self._begun: dict[Attempt, None] = {}
-        self._outgoing: deque[list[bytes]] = deque()
-        self._disk = threading.Lock()
+        # What was handed over and not taken yet.
+        self._rest = b""
         self._lost = 0
         self._flush_soon: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Future[bool] | None = None
         self.lost_lines = 0
         self.run: str | None = None
+
+    @property
+    def writer(self) -> int | None:
+        """The process that writes the file, while a run is open."""
+        return None if self._scribe is None else self._scribe.pid
 
     def open(self, run: str) -> None:
         """Open the run's ledger; one that is there already (a proxy or a controller came back) is continued."""
@@ -111,7 +116,8 @@ class Ledger:
         path = self._folder / run / "proxy.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._attempts, ends_whole, was_open = _found(path)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        path.touch()
+        self._scribe = Scribe(path)
         self.run = run
         if not ends_whole:
             self._pending.append(b"\n")
@@ -136,7 +142,7 @@ class Ledger:
     def begin(
         self, id_: bytes, attempt: int, replica: bytes, epoch: int, *, method: bytes, path: bytes, reused: bool
     ) -> Attempt | None:
-        if self._file is None:
+        if self._scribe is None:
             return None
         self._attempts += 1
         begun = Attempt(id_, attempt, replica, epoch, method=method, path=path, reused=reused, begun=self._clock())
@@ -147,7 +153,7 @@ class Ledger:
 
     def end(self, attempt: Attempt | None, result: Result, *, status: int | None, up: int, down: int) -> None:
         """End what `begin` returned; one begun before a run was opened, or in another run, is none of this ledger's."""
-        if attempt is None or self._file is None or attempt.run != self.run:
+        if attempt is None or self._scribe is None or attempt.run != self.run:
             return
         head = b'{"e":"end","id":"%b","attempt":%d' % (attempt.id, attempt.attempt)
         if attempt in self._begun:
@@ -172,7 +178,7 @@ class Ledger:
         self._put({"e": "reject", "id": id_.decode(), "reason": reason, "status": status, "t": self._clock()})
 
     def _put(self, fields: dict[str, Any]) -> None:
-        if self._file is not None:
+        if self._scribe is not None:
             self._line(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
 
     def _line(self, line: bytes) -> None:
@@ -185,71 +191,63 @@ class Ledger:
             self._lost += 1
             self.lost_lines += 1
             return False
-        if self._flush_soon is None and self._writing is None:
+        if self._flush_soon is None:
             self._flush_soon = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
         return True
 
     def _flush(self) -> None:
         self._flush_soon = None
-        self._gather()
-        if self._file is not None and self._outgoing:
-            self._writing = asyncio.get_running_loop().run_in_executor(None, self._write)
-            self._writing.add_done_callback(self._written)
+        if self._write() and (self._rest or self._begun):
+            self._flush_soon = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
-    def _gather(self) -> None:
-        """Give each attempt that is still under way its line, say what is missing, and hand all of it over."""
+    def _gathered(self) -> bytes:
+        """Give each attempt that is still under way its line, say what is missing, and return all of it."""
         for attempt in self._begun:
             self._pending.append(attempt.head(b"begin") + b"}\n")
         self._begun.clear()
         if self._lost:
             self._pending.append(b'{"e":"lost","lines":%d,"t":%d}\n' % (self._lost, self._clock()))
             self._lost = 0
-        if self._pending:
-            # Never touched again here: the thread may be joining it.
-            self._outgoing.append(self._pending)
-            self._pending = []
+        lines, self._pending = self._pending, []
+        return b"".join(lines)
 
-    def _written(self, writing: "asyncio.Future[bool]") -> None:
-        self._writing = None
-        if not (writing.cancelled() or writing.result()):
+    def _write(self) -> bool:
+        """Hand over what there is, as far as it is taken."""
+        if self._scribe is None:
+            return False
+        data = self._rest + self._gathered()
+        try:
+            self._rest = data[self._scribe.write(data) :]
+        except OSError:
             self._give_up()
-        elif (self._pending or self._begun) and self._flush_soon is None:
-            self._flush_soon = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+            return False
+        return True
 
     def sync(self) -> None:
-        """Write all there is, at the edges of a run, where nobody's request waits."""
+        """Have all there is in the file, at the edges of a run, where nobody's request waits."""
         if self._flush_soon is not None:
             self._flush_soon.cancel()
             self._flush_soon = None
-        self._gather()
-        if not self._write():
-            self._give_up()
-
-    def _write(self) -> bool:
-        """Write what was gathered, in a thread or not: taken and written under one lock, so in its order."""
-        with self._disk:
-            try:
-                while self._outgoing and self._file is not None:
-                    data = b"".join(self._outgoing.popleft())
-                    while data:
-                        data = data[os.write(self._file, data) :]
-            except OSError:
-                return False
-            return True
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while self._write():
+            if not self._rest:
+                if self._scribe is not None and not self._scribe.sync(until - time.monotonic()):
+                    self._give_up()
+                return
+            if time.monotonic() > until:
+                self._give_up()
 
     def _give_up(self) -> None:
-        if self._file is None:
-            return
         sys.stderr.write(f"proxy: the ledger of run {self.run} cannot be written: it ends here\n")
         self._let_go()
-        for waiting in (self._pending, self._begun, self._outgoing):
-            waiting.clear()
+        self._rest = b""
+        self._pending.clear()
+        self._begun.clear()
 
     def _let_go(self) -> None:
-        with self._disk:
-            if self._file is not None:
-                os.close(self._file)
-            self._file = None
+        scribe, self._scribe = self._scribe, None
+        if scribe is not None:
+            scribe.close(_PATIENCE_SECONDS)
 
 
 def _quoted(path: bytes) -> bytes:

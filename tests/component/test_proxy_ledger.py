@@ -1,7 +1,10 @@
 """The ledger waits for no disk, says what it lost, and gives no run the end of another's request."""
 
+import asyncio
 import json
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,22 +79,28 @@ async def test_a_disk_that_is_too_slow_costs_lines_and_no_request_and_it_is_said
     assert found[-1]["attempts"] == 25, "the footer knows of all: that some are missing can be seen without the line"
 
 
-async def test_a_disk_that_is_full_ends_the_ledger_without_a_footer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_file_that_cannot_be_written_ends_the_ledger_without_a_footer(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.open("r1")
-
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "write", full)
+    assert ledger.writer is not None
+    os.kill(ledger.writer, signal.SIGKILL)
     end(ledger, begin(ledger, b"a"))
     ledger.sync()
-    monkeypatch.undo()
-    end(ledger, begin(ledger, b"b"))
+    assert begin(ledger, b"b") is None, "nothing is written to a ledger that has ended"
     ledger.close()
     assert [line["e"] for line in lines(tmp_path, "r1")] == ["header"]
+
+
+async def test_what_was_handed_over_is_in_the_file_although_the_proxy_was_killed(tmp_path: Path) -> None:
+    """The process that writes outlives the one that hands over, until the pipe is empty."""
+    script = (
+        "import os, signal, sys; from pathlib import Path; from proxy.scribe import Scribe\n"
+        "scribe = Scribe(Path(sys.argv[1])); scribe.write(b'x' * 100_000); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    path = tmp_path / "written"
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(path))
+    assert await killed.wait() == -signal.SIGKILL
+    await eventually(lambda: path.exists() and path.stat().st_size == 100_000)
 
 
 async def test_a_path_that_is_not_plain_is_written_as_json(tmp_path: Path) -> None:
