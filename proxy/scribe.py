@@ -1,7 +1,7 @@
 """A file that is written by a process of its own, behind a pipe: whoever writes waits for no disk.
 
-A thread would do it too, but would share the interpreter: measured, it made one request in a hundred wait for
-milliseconds. And what is in the pipe reaches the file even if the proxy is killed.
+A thread would do it too, but would share the interpreter with the requests. And what is in the pipe reaches the file
+even if the proxy is killed.
 """
 
 import contextlib
