@@ -22,6 +22,7 @@ FLUSH_SECONDS = 0.02
 MAX_PENDING = 50_000
 # For a disk at the edges of a run.
 _PATIENCE_SECONDS = 5.0
+_POLL_SECONDS = 0.001
 
 
 class Result(StrEnum):
@@ -107,6 +108,11 @@ class Ledger:
     def writer(self) -> int | None:
         """The process that writes the file, while a run is open."""
         return None if self._scribe is None else self._scribe.pid
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What is kept because the disk has not taken it."""
+        return len(self._rest) + sum(map(len, self._pending))
 
     def open(self, run: str) -> None:
         """Open the run's ledger; one that is there already (a proxy or a controller came back) is continued."""
@@ -197,7 +203,7 @@ class Ledger:
 
     def _flush(self) -> None:
         self._flush_soon = None
-        if self._write() and (self._rest or self._begun):
+        if self._write() and (self._rest or self._pending or self._begun):
             self._flush_soon = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
     def _gathered(self) -> bytes:
@@ -212,10 +218,10 @@ class Ledger:
         return b"".join(lines)
 
     def _write(self) -> bool:
-        """Hand over what there is, as far as it is taken."""
+        """Hand over what there is, as far as it is taken; nothing more before that is, or the bound would be none."""
         if self._scribe is None:
             return False
-        data = self._rest + self._gathered()
+        data = self._rest or self._gathered()
         try:
             self._rest = data[self._scribe.write(data) :]
         except OSError:
@@ -230,12 +236,13 @@ class Ledger:
             self._flush_soon = None
         until = time.monotonic() + _PATIENCE_SECONDS
         while self._write():
-            if not self._rest:
+            if not (self._rest or self._pending or self._begun):
                 if self._scribe is not None and not self._scribe.sync(until - time.monotonic()):
                     self._give_up()
                 return
             if time.monotonic() > until:
                 self._give_up()
+            time.sleep(_POLL_SECONDS if self._rest else 0)
 
     def _give_up(self) -> None:
         sys.stderr.write(f"proxy: the ledger of run {self.run} cannot be written: it ends here\n")

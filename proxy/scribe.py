@@ -70,5 +70,5 @@ class Scribe:
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
+            # It ends when its disk lets it; nobody waits for that.
             self._process.kill()
-            self._process.wait(seconds)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.ledger import Ledger, Result
+from proxy.ledger import FLUSH_SECONDS, Ledger, Result
 from tests.proxy_world import eventually
 
 
@@ -89,6 +89,30 @@ async def test_a_file_that_cannot_be_written_ends_the_ledger_without_a_footer(tm
     assert begin(ledger, b"b") is None, "nothing is written to a ledger that has ended"
     ledger.close()
     assert [line["e"] for line in lines(tmp_path, "r1")] == ["header"]
+
+
+async def test_a_disk_that_stands_still_costs_lines_that_are_counted_and_no_memory_without_end(tmp_path: Path) -> None:
+    """The process that writes is stopped from outside: the pipe fills, then what is kept behind it, then lines go."""
+    ledger = Ledger(tmp_path, max_pending=1000)
+    ledger.open("r1")
+    assert ledger.writer is not None
+    os.kill(ledger.writer, signal.SIGSTOP)
+    try:
+        path = b"/" + b"x" * 2000
+        for number in range(20):
+            for _ in range(1000):
+                end(ledger, begin(ledger, b"id-%d" % number, path))
+            await asyncio.sleep(FLUSH_SECONDS * 2)
+        assert ledger.lost_lines > 10_000
+        assert ledger.waiting_bytes < 3 * 1000 * 2500
+    finally:
+        os.kill(ledger.writer, signal.SIGCONT)
+    ledger.close()
+    found = lines(tmp_path, "r1")
+    assert sum(line["lines"] for line in found if line["e"] == "lost") == ledger.lost_lines
+    # an attempt that is lost lacks its begin and its end
+    written = sum(line["e"] == "attempt" for line in found)
+    assert written + ledger.lost_lines // 2 == found[-1]["attempts"] == 20_000
 
 
 async def test_what_was_handed_over_is_in_the_file_although_the_proxy_was_killed(tmp_path: Path) -> None:
