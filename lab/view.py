@@ -161,7 +161,8 @@ def _act(type: str, d: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 
 def _started(d: Mapping[str, Any]) -> tuple[str, str, str]:
-    how = f"{d['replicas']} replicas, surge {d['surge']}, unavailable {d['unavailable']}, {d['order']}"
+    spec = d["spec"]
+    how = f"{d['replicas']} replicas, surge {spec['surge']}, unavailable {spec['unavailable']}, {spec['strategy']}"
     return d["kind"], "started", f"{d['from'] or 'nothing'} -> {d['to']}   {how}"
 
 

@@ -6,20 +6,13 @@ import typer
 
 from lab.durations import seconds
 from lab.errors import UsageError
-from lab.model import LoadFrom, Order
+from lab.model import LoadFrom
 
 Project = Annotated[
     str, typer.Option("--project", envvar="LAB_PROJECT", help="Which lab; several run side by side.", metavar="NAME")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-OrderOption = Annotated[
-    Order | None, typer.Option("--order", envvar="LAB_ORDER", help="Which replica of a slot goes first.")
-]
-Batch = Annotated[
-    int | None,
-    typer.Option("--batch", envvar="LAB_BATCH", help="How many replicas are replaced together.", metavar="N"),
-]
 Rate = Annotated[float | None, typer.Option("--rate", envvar="LAB_RATE", help="Requests a second.", metavar="N")]
 MinRequests = Annotated[
     int | None,

@@ -7,9 +7,14 @@ import typer
 from lab.model import OnFail, Order
 
 BatchText = Annotated[
-    str | None, typer.Option("--batch", help="How many replicas are replaced together: 2 or 25%.", metavar="N|N%")
+    str | None,
+    typer.Option(
+        "--batch", envvar="LAB_BATCH", help="How many replicas are replaced together: 2 or 25%.", metavar="N|N%"
+    ),
 ]
-OrderText = Annotated[Order | None, typer.Option("--order", help="Which replica of a slot goes first.")]
+OrderText = Annotated[
+    Order | None, typer.Option("--order", envvar="LAB_ORDER", help="Which replica of a slot goes first.")
+]
 MaxSurge = Annotated[
     str | None, typer.Option("--max-surge", help="How many replicas above N: 1 or 25%, rounded up.", metavar="N|N%")
 ]

@@ -8,13 +8,11 @@ from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import (
-    Batch,
     DrainTimeout,
     Json,
     LoadFromOption,
     MinRequests,
     NoLoad,
-    OrderOption,
     Project,
     Quiet,
     Rate,
@@ -22,6 +20,7 @@ from lab.cli._options import (
     SkipDrain,
     duration,
 )
+from lab.cli._shape import BatchText, OrderText
 from lab.model import LoadFrom, SchemaMode
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 @app.command()
 def roll(
     version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
-    order: OrderOption = None,
-    batch: Batch = None,
+    order: OrderText = None,
+    batch: BatchText = None,
     ready_timeout: ReadyTimeout = None,
     drain_timeout: DrainTimeout = None,
     rate: Rate = None,
@@ -50,13 +49,16 @@ def roll(
 ) -> int:
     """Replace the fleet by another version under traffic, and say what was dropped."""
     from lab.operations.request import RollRequest
+    from lab.operations.shape import Shape
 
     request = RollRequest(
         version=version,
-        order=order,
-        batch=batch,
-        ready_timeout=duration(ready_timeout, "--ready-timeout"),
-        drain_timeout=duration(drain_timeout, "--drain-timeout"),
+        shape=Shape(
+            order=order,
+            batch=batch,
+            ready_timeout=duration(ready_timeout, "--ready-timeout"),
+            drain_timeout=duration(drain_timeout, "--drain-timeout"),
+        ),
         rate=rate,
         min_requests=min_requests,
         load=not no_load,
@@ -70,8 +72,8 @@ def roll(
 
 @app.command()
 def rollback(
-    order: OrderOption = None,
-    batch: Batch = None,
+    order: OrderText = None,
+    batch: BatchText = None,
     ready_timeout: ReadyTimeout = None,
     drain_timeout: DrainTimeout = None,
     rate: Rate = None,
@@ -85,15 +87,18 @@ def rollback(
 ) -> int:
     """Roll back to the revision before this one, or out of a roll that has not ended."""
     from lab.operations.request import RollRequest
+    from lab.operations.shape import Shape
     from lab.proof import Command
 
     request = RollRequest(
         version=None,
         kind=Command.ROLLBACK,
-        order=order,
-        batch=batch,
-        ready_timeout=duration(ready_timeout, "--ready-timeout"),
-        drain_timeout=duration(drain_timeout, "--drain-timeout"),
+        shape=Shape(
+            order=order,
+            batch=batch,
+            ready_timeout=duration(ready_timeout, "--ready-timeout"),
+            drain_timeout=duration(drain_timeout, "--drain-timeout"),
+        ),
         rate=rate,
         min_requests=min_requests,
         load=not no_load,

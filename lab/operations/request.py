@@ -1,8 +1,9 @@
 """What a person asks of `lab roll` and `lab rollback`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lab.model import LoadFrom, Order, SchemaMode
+from lab.model import LoadFrom, SchemaMode
+from lab.operations.shape import Shape
 from lab.proof import Command
 
 
@@ -12,10 +13,7 @@ class RollRequest:
 
     version: str | None
     kind: Command = Command.ROLL
-    order: Order | None = None
-    batch: int | None = None
-    ready_timeout: float | None = None
-    drain_timeout: float | None = None
+    shape: Shape = field(default_factory=Shape)
     rate: float | None = None
     min_requests: int | None = None
     load: bool = True

@@ -1,18 +1,19 @@
 """`lab roll` and `lab rollback`: everything that can refuse one, before anything is touched; then the run."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab import images, migrate
 from lab.assembly import Lab, not_up
 from lab.errors import LabError, UsageError
 from lab.folds import History
 from lab.lease import held_lease
-from lab.model import Order, Revision, SchemaMode
+from lab.model import Revision, RolloutSpec, SchemaMode
 from lab.operations.request import RollRequest
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Listener
 from lab.operations.run import Prepared, Run, RunResult
+from lab.operations.shape import refuse_timing, spec_of
 from lab.operations.up import is_whole
 from lab.proof import Command
 
@@ -36,7 +37,7 @@ async def roll(lab: Lab, request: RollRequest, *, listen: Listener) -> RollResul
         ready = await asyncio.to_thread(_prepare, lab, request)
         history = lab.history()
         same = ready.target.number == history.current and not history.running
-        if same and await is_whole(lab, gateway, ready.target, ready.replicas):
+        if same and await is_whole(lab, gateway, ready.target, ready.spec.replicas):
             return RollResult(version=ready.target.version, run=None)
         run = await Run(lab, gateway, request, ready, listen).go()
         return RollResult(version=ready.target.version, run=run)
@@ -46,8 +47,6 @@ def check(lab: Lab, request: RollRequest) -> None:
     """Refuse what cannot be meant, before any engine is asked."""
     if request.version is not None:
         lab.manifest.version(request.version)
-    if request.batch is not None and request.batch < 1:
-        raise UsageError(id="batch", what=f"a batch of {request.batch} replaces nothing", fix="--batch 1 or more")
     if request.rate is not None and not 0 < request.rate <= MOST_RATE:
         raise UsageError(
             id="rate",
@@ -66,19 +65,15 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
     source = history.revisions[history.current]
     made = images.ensure_all()
     target = _target(lab, request, history, source, made)
-    order, batch = request.order or lab.manifest.order, request.batch or lab.manifest.batch
-    _check_budget(order, batch, history.replicas)
     back_to = None if request.kind is Command.ROLLBACK or target.number == source.number else source.number
+    spec = _spec(lab, request, history.replicas, target.number, back_to)
     if history.running and history.rolling_to and target.number == source.number:
         source = history.revisions[history.rolling_to]  # what has to leave again
     steps, schema = _schema_steps(lab, request, source, target)
     return Prepared(
         source=source,
         target=target,
-        back_to=back_to,
-        replicas=history.replicas,
-        order=order,
-        batch=batch,
+        spec=spec,
         steps=steps,
         schema=schema,
         images=made,
@@ -103,17 +98,11 @@ def _target(lab: Lab, request: RollRequest, history: History, source: Revision, 
     return target
 
 
-def _check_budget(order: Order, batch: int, replicas: int) -> None:
-    if batch > replicas:
-        raise UsageError(
-            id="batch", what=f"a batch of {batch} is more than the {replicas} replicas", fix=f"--batch 1 to {replicas}"
-        )
-    if order is Order.STOP_FIRST and batch >= replicas:
-        raise LabError(
-            id="no-replica-left",
-            what=f"stop-first with a batch of {batch} of {replicas} would leave no replica to serve",
-            fix="--order start-first, a smaller --batch, or more replicas: lab up --replicas N",
-        )
+def _spec(lab: Lab, request: RollRequest, replicas: int, target: int, back_to: int | None) -> RolloutSpec:
+    """LabError `plan-refused` for times that cannot be meant together."""
+    spec = spec_of(request.shape, lab.manifest, replicas=replicas, target=target, back_to=back_to)
+    refuse_timing(spec, lab.manifest.readiness)
+    return replace(spec, wait_for_drain=not request.skip_drain)
 
 
 def _schema_steps(

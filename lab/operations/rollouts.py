@@ -9,8 +9,9 @@ from lab.assembly import Lab
 from lab.clock import OffsetClock
 from lab.controller import Controller, Ended, Rollout, World
 from lab.gateway import ProxyGateway
-from lab.model import Ending, Order, RolloutSpec
+from lab.model import Ending, RolloutSpec
 from lab.ports import Event
+from lab.spec_codec import spec_to_json
 from lab.watch import WorldWatch
 
 Listener = Callable[[Event], None]
@@ -19,18 +20,11 @@ Archive = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One rollout to run: `back_to` is the revision to return to if the target fails. Timeouts None: the manifest's."""
+    """One rollout to run, and what it is told as: up, roll or rollback."""
 
     run: str
     kind: str
-    target: int
-    back_to: int | None
-    replicas: int
-    order: Order
-    batch: int
-    ready_timeout: float | None = None
-    drain_timeout: float | None = None
-    wait_for_drain: bool = True
+    spec: RolloutSpec
 
 
 async def run_rollout(
@@ -55,12 +49,12 @@ async def run_rollout(
     rollout = Rollout(
         run=attempt.run,
         service=lab.manifest.service,
-        spec=replace(spec_of(lab, attempt), since_ns=clock.now_ns()),
-        back_to=attempt.back_to,
+        spec=replace(attempt.spec, since_ns=clock.now_ns()),
+        back_to=attempt.spec.back_to,
         revisions=dict(lab.history().revisions),
         readiness=lab.manifest.readiness,
     )
-    listen(_record_start(lab, clock, attempt, rollout.spec))
+    listen(_record_start(lab, clock, attempt))
     controller = Controller(world, rollout, on_event=listen)
     interruptible(controller)
     close_watch = lab.engine.watch(asyncio.get_running_loop())
@@ -73,38 +67,23 @@ async def run_rollout(
     return ended
 
 
-def spec_of(lab: Lab, attempt: Attempt) -> RolloutSpec:
-    first = attempt.order is Order.START_FIRST
-    return RolloutSpec(
-        target=attempt.target,
-        replicas=attempt.replicas,
-        surge=attempt.batch if first else 0,
-        unavailable=0 if first else attempt.batch,
-        ready_timeout=lab.manifest.ready_timeout if attempt.ready_timeout is None else attempt.ready_timeout,
-        drain_timeout=lab.manifest.drain_timeout if attempt.drain_timeout is None else attempt.drain_timeout,
-        wait_for_drain=attempt.wait_for_drain,
-    )
-
-
-def _record_start(lab: Lab, clock: OffsetClock, attempt: Attempt, spec: RolloutSpec) -> Event:
-    history = lab.history()
+def _record_start(lab: Lab, clock: OffsetClock, attempt: Attempt) -> Event:
+    history, spec = lab.history(), attempt.spec
     now = history.revisions.get(history.current or 0)
     data = {
         "kind": attempt.kind,
         "from": now.version if now else None,
-        "to": history.revisions[attempt.target].version,
-        "target": attempt.target,
-        "replicas": attempt.replicas,
-        "order": attempt.order,
-        "batch": attempt.batch,
-        "surge": spec.surge,
-        "unavailable": spec.unavailable,
+        "to": history.revisions[spec.target].version,
+        "target": spec.target,
+        "replicas": spec.replicas,
+        "spec": spec_to_json(spec),
     }
     return lab.journal.append("rollout-started", attempt.run, clock.now_ns(), data)
 
 
 def _record_end(lab: Lab, clock: OffsetClock, attempt: Attempt, ended: Ended) -> Event:
-    reached = {Ending.DONE: attempt.target, Ending.ROLLED_BACK: attempt.back_to}.get(ended.ending)
+    spec = attempt.spec
+    reached = {Ending.DONE: spec.target, Ending.ROLLED_BACK: spec.back_to}.get(ended.ending)
     data = {"ending": ended.ending, "reason": ended.reason, "where": ended.where, "reached": reached}
     kind = "rollout-paused" if ended.ending in _RESUMABLE else "rollout-ended"
     return lab.journal.append(kind, attempt.run, clock.now_ns(), data)

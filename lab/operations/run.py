@@ -13,7 +13,7 @@ from lab.clock import OffsetClock, measure_clock
 from lab.controller import Ended
 from lab.errors import Exit, GatewayError, LabError
 from lab.gateway import ProxyGateway
-from lab.model import Ending, LoadFrom, Order, Revision
+from lab.model import Ending, LoadFrom, Revision, RolloutSpec
 from lab.operations.evidence import RunRecord, conclude, keep_living_logs, keep_log
 from lab.operations.interrupts import Interrupts
 from lab.operations.request import RollRequest
@@ -31,14 +31,11 @@ RUN_NAME = 38
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A roll that nothing refuses: what it goes from, to, and how. `back_to` None: if the target fails, it pauses."""
+    """A roll that nothing refuses: what it goes from, to, and how."""
 
     source: Revision
     target: Revision
-    back_to: int | None
-    replicas: int
-    order: Order
-    batch: int
+    spec: RolloutSpec
     steps: tuple[migrate.Phase, ...]
     schema: str | None
     images: images.Images
@@ -96,7 +93,7 @@ class Run:
     def _load(self) -> Load:
         lab, request, ready = self._lab, self._request, self._ready
         rate = request.rate or lab.manifest.load.rate
-        plan = LoadPlan(run=self.run, rate=rate, replicas=ready.replicas, seed=1)
+        plan = LoadPlan(run=self.run, rate=rate, replicas=ready.spec.replicas, seed=1)
         if request.load_from is LoadFrom.HOST:
             runs, home = lab.project.runs, lab.project.home
             return Load(HostSource(port=lab.port, folder=runs, checkout=home, fetch=self._fetch), plan)
@@ -129,18 +126,7 @@ class Run:
                 await asyncio.to_thread(self._step_up, clock, phase)
             except LabError as error:
                 return Ended(ending=Ending.PAUSED_BY_ENVIRONMENT, reason=error.what, where=error.where)
-        attempt = Attempt(
-            run=self.run,
-            kind=self._request.kind,
-            target=ready.target.number,
-            back_to=ready.back_to,
-            replicas=ready.replicas,
-            order=ready.order,
-            batch=ready.batch,
-            ready_timeout=self._request.ready_timeout,
-            drain_timeout=self._request.drain_timeout,
-            wait_for_drain=not self._request.skip_drain,
-        )
+        attempt = Attempt(run=self.run, kind=self._request.kind, spec=ready.spec)
         return await run_rollout(
             self._lab,
             self._gateway,

@@ -1,13 +1,15 @@
-"""PURE: from what a person asks for to a rollout's spec: for `lab plan` and `lab simulate`."""
+"""PURE: from what a person asks for to a rollout's spec: the same for `lab roll`, `lab plan` and `lab simulate`."""
 
 from dataclasses import dataclass, field
 
-from lab.errors import UsageError
+from lab.errors import LabError, UsageError
 from lab.gates import Gate, Measure
 from lab.manifest import Manifest
 from lab.model import OnFail, Order, RolloutSpec, Strategy
 from lab.planner.budgets import amount, batch_of, budgets_of
+from lab.planner.ladder import Finding, timing
 from lab.planner.presets import preset
+from lab.ports import Readiness
 
 WHOLE = 100
 
@@ -34,7 +36,7 @@ class Shape:
     gate_samples: int = 50
 
 
-def spec_of(shape: Shape, manifest: Manifest, *, replicas: int, target: int, back_to: int) -> RolloutSpec:
+def spec_of(shape: Shape, manifest: Manifest, *, replicas: int, target: int, back_to: int | None) -> RolloutSpec:
     """UsageError for what cannot be meant, alone or together."""
     strategy, surge, unavailable, ratio = _budgets(shape, manifest, replicas)
     return RolloutSpec(
@@ -56,6 +58,15 @@ def spec_of(shape: Shape, manifest: Manifest, *, replicas: int, target: int, bac
         max_failure_ratio=_ratio(shape.max_failure_ratio, "--max-failure-ratio") if shape.max_failure_ratio else ratio,
         gates=tuple(_gate(text, shape.gate_samples) for text in shape.gates),
     )
+
+
+def refuse_timing(spec: RolloutSpec, readiness: Readiness) -> tuple[Finding, ...]:
+    """What is to be said of its times. LabError `plan-refused` for those that cannot be meant together."""
+    findings = timing(spec, readiness)
+    refusals = [finding.what for finding in findings if finding.refuses]
+    if refusals:
+        raise LabError(id="plan-refused", what="; ".join(refusals), fix="lengthen the one, or shorten the other")
+    return findings
 
 
 def _budgets(shape: Shape, manifest: Manifest, replicas: int) -> tuple[Strategy, int, int, float]:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lab.assembly import Lab
-from lab.errors import LabError, UsageError
+from lab.errors import UsageError
 from lab.folds import History, history_of
 from lab.journal import SqliteJournal
 from lab.manifest import Manifest
 from lab.migrate import ChangePlan
-from lab.operations.shape import Shape, spec_of
+from lab.operations.shape import Shape, refuse_timing, spec_of
 from lab.plan import Plan, notices_of, waves_of, worst_seconds
-from lab.planner.ladder import timing
 from lab.report.simulation import Row
 from lab.sim.faults import Fault
 from lab.sim.run import NEW, OLD, USUAL, Simulated, Simulation, simulate
@@ -78,10 +77,7 @@ def _history(lab: Lab) -> History:
 def plan(lab: Lab, question: Question) -> Plan:
     """What the rollout would do. LabError `plan-refused` for times that cannot be meant together."""
     it = replace(simulation_of(lab, question), usual=replace(USUAL, jitter=0.0))
-    findings = timing(it.spec, it.readiness)
-    refusals = [finding.what for finding in findings if finding.refuses]
-    if refusals:
-        raise LabError(id="plan-refused", what="; ".join(refusals), fix="lengthen the one, or shorten the other")
+    findings = refuse_timing(it.spec, it.readiness)
     done = simulate(it)
     names = {OLD: it.source, NEW: it.target}
     waves = waves_of(done.journal.events(), it.spec, names)

@@ -12,7 +12,7 @@ from lab.errors import Exit, LabError, UsageError
 from lab.folds import History
 from lab.gateway import ProxyGateway
 from lab.lease import held_lease
-from lab.model import Ending, Order, Revision
+from lab.model import Ending, Revision, RolloutSpec
 from lab.observation import merge
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Attempt, Listener, run_rollout
@@ -183,15 +183,16 @@ async def _converge(lab: Lab, gateway: ProxyGateway, revision: Revision, replica
     if await is_whole(lab, gateway, revision, replicas) and lab.history().current == revision.number:
         return False
     clock = await measure_clock(gateway)
-    attempt = Attempt(
-        run=f"up-{time.strftime('%Y%m%d-%H%M%S')}",
-        kind="up",
+    manifest = lab.manifest
+    spec = RolloutSpec(
         target=revision.number,
-        back_to=None,
         replicas=replicas,
-        order=Order.START_FIRST,
-        batch=1,
+        surge=1,
+        unavailable=0,
+        ready_timeout=manifest.ready_timeout,
+        drain_timeout=manifest.drain_timeout,
     )
+    attempt = Attempt(run=f"up-{time.strftime('%Y%m%d-%H%M%S')}", kind="up", spec=spec)
     ended = await run_rollout(lab, gateway, clock, attempt, listen=listen, archive=lambda _name, _log: None)
     if ended.ending is not Ending.DONE:
         exit_code = Exit.ENVIRONMENT if ended.ending is Ending.PAUSED_BY_ENVIRONMENT else Exit.NO

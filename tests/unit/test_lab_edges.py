@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from lab.clock import OffsetClock, measure_clock
 from lab.gateway import ProxyGateway
 from lab.lease import is_gone, start_of, this_process
-from lab.model import Order
-from lab.operations.rollouts import Attempt, spec_of
+from lab.manifest import read_manifest
+from lab.model import OnFail, Order, RolloutSpec
+from lab.operations.shape import Shape, spec_of
 from lab.ports import Owner
 from lab.replica_spec import conceal, reveal
+from lab.spec_codec import spec_from_json, spec_to_json
 
+ROOT = Path(__file__).resolve().parents[2]
 SECOND, MS = 1_000_000_000, 1_000_000
 SECRETS = {"db_password": "0f" * 16, "admin_token": "a1" * 24}
 
@@ -143,23 +146,28 @@ def test_the_same_spec_is_the_same_text_in_whatever_order_it_came() -> None:
     assert conceal(dict(reversed(SPEC.items())), SECRETS) == conceal(SPEC, SECRETS)
 
 
-LAB = SimpleNamespace(manifest=SimpleNamespace(ready_timeout=30.0, drain_timeout=40.0))
+MANIFEST = read_manifest(ROOT / "compose" / "lab.yaml")
 
 
-def attempt(order: Order, **more: float) -> Attempt:
-    return Attempt(run="r", kind="roll", target=2, back_to=1, replicas=3, order=order, batch=2, **more)  # type: ignore[arg-type]
+def spec(**more: Any) -> RolloutSpec:
+    return spec_of(Shape(**more), MANIFEST, replicas=3, target=2, back_to=1)
 
 
 def test_the_order_says_whether_a_batch_is_surge_or_unavailable() -> None:
-    first, second = (spec_of(LAB, attempt(order)) for order in (Order.START_FIRST, Order.STOP_FIRST))  # type: ignore[arg-type]
+    first, second = (spec(order=order, batch="2") for order in (Order.START_FIRST, Order.STOP_FIRST))
 
     assert (first.surge, first.unavailable) == (2, 0)
     assert (second.surge, second.unavailable) == (0, 2)
 
 
 def test_a_timeout_that_was_given_counts_even_if_it_is_none_at_all() -> None:
-    given = spec_of(LAB, attempt(Order.START_FIRST, ready_timeout=7.0, drain_timeout=0.0))  # type: ignore[arg-type]
-    silent = spec_of(LAB, attempt(Order.START_FIRST))  # type: ignore[arg-type]
+    given, silent = spec(ready_timeout=7.0, drain_timeout=0.0), spec()
 
     assert (given.ready_timeout, given.drain_timeout) == (7.0, 0.0)
-    assert (silent.ready_timeout, silent.drain_timeout) == (30.0, 40.0)
+    assert (silent.ready_timeout, silent.drain_timeout) == (30.0, 30.0)
+
+
+def test_a_spec_that_was_written_down_is_read_as_it_was() -> None:
+    written = spec(order=Order.STOP_FIRST, on_fail=OnFail.PAUSE, gates=("error-ratio=5%", "unready-ratio=0%"), bake=7.0)
+
+    assert spec_from_json(json.loads(json.dumps(spec_to_json(written)))) == written

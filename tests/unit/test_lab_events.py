@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from lab.model import Asked, Command, Container, Verb
+from lab.model import Asked, Command, Container, RolloutSpec, Verb
 from lab.ports import Event
 from lab.sim import Behaviour
+from lab.spec_codec import spec_to_json
 from tests.unit.rollout_world import V1, V2, Bench, Crash
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/schemas/events.schema.json").read_text())
@@ -157,10 +158,7 @@ WRITTEN: dict[str, dict[str, object]] = {
         "to": "v2",
         "target": 2,
         "replicas": 3,
-        "order": "start-first",
-        "batch": 1,
-        "surge": 1,
-        "unavailable": 0,
+        "spec": spec_to_json(RolloutSpec(target=2, replicas=3, surge=1, unavailable=0)),
     },
     "rollout-ended": {"ending": "rolled-back", "reason": "r", "where": "w", "reached": 1},
     "rollout-paused": {"ending": "interrupted", "reason": "", "where": "", "reached": None},

@@ -120,7 +120,7 @@ def line(type: str, seconds: float, **data: object) -> str | None:
     return progress_line(Event(type=type, run="r", t_ns=NOW + round(seconds * SECOND), data=data), NOW)
 
 
-STARTED = {"replicas": 3, "surge": 1, "unavailable": 0, "order": "start-first", "batch": 1, "target": 2}
+STARTED = {"replicas": 3, "target": 2, "spec": {"surge": 1, "unavailable": 0, "strategy": "waves"}}
 DIED = {"replica": "app-2.1", "version": "v1", "oom": False, "in_flight": 7}
 SHOWN = [
     line("rollout-started", 0, kind="up", **{"from": None, "to": "v1"}, **STARTED),
