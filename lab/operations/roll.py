@@ -13,7 +13,7 @@ from lab.operations.request import RollRequest
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Listener
 from lab.operations.run import Prepared, Run, RunResult
-from lab.operations.shape import refuse_timing, spec_of
+from lab.operations.shape import refuse_shape, refuse_timing, spec_of
 from lab.operations.up import is_whole
 from lab.proof import Command
 
@@ -55,6 +55,7 @@ def check(lab: Lab, request: RollRequest) -> None:
         )
     if request.min_requests is not None and request.min_requests < 0:
         raise UsageError(id="min-requests", what=f"--min-requests {request.min_requests} is below 0", fix="0 or more")
+    refuse_shape(request.shape, lab.manifest)
 
 
 def _prepare(lab: Lab, request: RollRequest) -> Prepared:

@@ -12,6 +12,8 @@ from lab.planner.presets import preset
 from lab.ports import Readiness
 
 WHOLE = 100
+MOST_REPLICAS = 100_000
+"""What no fleet of this size can be given can be given to no smaller one (held by a test)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,12 @@ def spec_of(shape: Shape, manifest: Manifest, *, replicas: int, target: int, bac
         max_failure_ratio=_ratio(shape.max_failure_ratio, "--max-failure-ratio") if shape.max_failure_ratio else ratio,
         gates=tuple(_gate(text, shape.gate_samples) for text in shape.gates),
     )
+
+
+def refuse_shape(shape: Shape, manifest: Manifest) -> None:
+    """Refuse what cannot be meant whatever the size of the fleet: no engine need be asked for that."""
+    spec = spec_of(shape, manifest, replicas=MOST_REPLICAS, target=0, back_to=None)
+    refuse_timing(spec, manifest.readiness)
 
 
 def refuse_timing(spec: RolloutSpec, readiness: Readiness) -> tuple[Finding, ...]:

@@ -9,13 +9,11 @@ from lab.folds import History, history_of
 from lab.journal import SqliteJournal
 from lab.manifest import Manifest
 from lab.migrate import ChangePlan
-from lab.operations.shape import Shape, refuse_timing, spec_of
+from lab.operations.shape import MOST_REPLICAS, Shape, refuse_timing, spec_of
 from lab.plan import Plan, notices_of, waves_of, worst_seconds
 from lab.report.simulation import Row
 from lab.sim.faults import Fault
 from lab.sim.run import NEW, OLD, USUAL, Simulated, Simulation, simulate
-
-MOST = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +56,8 @@ def _now(lab: Lab, question: Question, manifest: Manifest) -> tuple[str, int]:
     replicas = question.replicas
     if replicas is None:
         replicas = history.replicas if current else manifest.replicas
-    if not 1 <= replicas <= MOST:
-        raise UsageError(id="replicas", what=f"{replicas} replicas are no fleet", fix=f"1 to {MOST}")
+    if not 1 <= replicas <= MOST_REPLICAS:
+        raise UsageError(id="replicas", what=f"{replicas} replicas are no fleet", fix=f"1 to {MOST_REPLICAS}")
     return source, replicas
 
 

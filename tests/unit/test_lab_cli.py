@@ -54,7 +54,6 @@ REFUSED = LabError(id="lease-held", what="somebody is at work", where="pid 7\non
         (["migrate", "expnd"], "Did you mean 'expand'?"),
         (["roll", "v2", "--oder", "start-first"], "No such option: --oder"),
         (["roll", "v2", "--order", "sideways"], "'sideways' is not one of 'start-first', 'stop-first'"),
-        (["roll", "v2", "--batch", "two"], "Invalid value for '--batch'"),
         (["roll"], "Missing argument"),
         (["report", "a", "b"], "unexpected extra argument"),
     ],
@@ -80,6 +79,7 @@ def test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_named(lab: Run
     ("arguments", "told"),
     [
         (["roll", "v2", "--batch", "0"], "a batch of 0 replaces nothing   [batch]"),
+        (["roll", "v2", "--batch", "x"], "--batch: 'x' is neither a number nor a percentage   [amount]"),
         (["roll", "v2", "--rate", "0"], "0 requests a second cannot be offered   [rate]"),
         (["roll", "v2", "--rate", "nan"], "nan requests a second cannot be offered   [rate]"),
         (["roll", "v2", "--rate", "1e9"], "1e+09 requests a second cannot be offered   [rate]"),
