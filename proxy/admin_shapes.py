@@ -127,6 +127,8 @@ def replica_view(entry: Entry, *, idle: int) -> dict[str, Any]:
         "claimed": entry.claimed,
         "aborted": entry.aborted,
         "cut": entry.cut,
+        "requests": entry.requests,
+        "errors": entry.errors,
         "last_probe": None if entry.last_probe is None else asdict(entry.last_probe),
         "joined_ns": route.joined_ns,
         "retired_ns": route.retired_ns,

@@ -3,6 +3,17 @@
 from proxy.ledger import Result
 from proxy.tunnel import Tunnel
 
+# The replica's doing, whatever its client got to see of it.
+REPLICAS_FAULT = frozenset(
+    {
+        Result.CONNECT_FAILED,
+        Result.CLOSED_BEFORE_RESPONSE,
+        Result.TRUNCATED,
+        Result.MALFORMED,
+        Result.TIMEOUT,
+    }
+)
+
 
 class Ended:
     """How an attempt ended. Unless `answered`, the client has seen nothing and gets status and reason."""

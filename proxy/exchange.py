@@ -13,7 +13,7 @@ from aiohttp import StreamReader
 from proxy import ledger
 from proxy.body import Body, BodyError
 from proxy.client import ClientConnection
-from proxy.ended import ANSWERED, Ended
+from proxy.ended import ANSWERED, REPLICAS_FAULT, Ended
 from proxy.event_stream import EventBoundary
 from proxy.fields import Field, Framing
 from proxy.gateway import Gateway
@@ -28,6 +28,7 @@ from proxy.tunnel import Tunnel
 from proxy.upstream import BadAnswerError, UpstreamConnection, UpstreamError
 
 _NEVER = float("inf")
+_SERVER_ERROR = 500
 
 
 class Surroundings(Protocol):
@@ -356,7 +357,15 @@ class Exchange:
         self.claim.cut = None
         self._client.serving = self._tunnel
         self._let_go(ended)
-        status = self._status or ended.status
+        status = self._status
+        if status:
+            # An answer that has begun is the request's last attempt. What has none is counted by who knows that it was.
+            entry = self.claim.entry
+            entry.requests += 1
+            if status >= _SERVER_ERROR or (ended.result is not Result.OK and ended.result in REPLICAS_FAULT):
+                entry.errors += 1
+        else:
+            status = ended.status
         up, down = 0 if self._body is None else self._body.size, self._down
         if self._tunnel is not None:
             up, down = self._tunnel.up, self._tunnel.down

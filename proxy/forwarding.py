@@ -7,7 +7,7 @@ from typing import Protocol
 from aiohttp import StreamReader
 
 from proxy.client import ClientConnection
-from proxy.ended import Ended
+from proxy.ended import REPLICAS_FAULT, Ended
 from proxy.exchange import Exchange, Surroundings
 from proxy.fields import Framing
 from proxy.hold import HoldFullError, HoldTimeoutError, LeftError
@@ -15,7 +15,7 @@ from proxy.ledger import Result
 from proxy.pool import ConnectFailedError
 from proxy.requests import SAFE, Inbound
 from proxy.retry import Budget, Replay, may_connect_elsewhere, may_repeat
-from proxy.routing import Claim
+from proxy.routing import Claim, Entry
 
 # What aiohttp may have read of a body before anybody asks for it.
 _READ_AHEAD = 128 * 1024
@@ -35,6 +35,7 @@ class Forwarding:
     _tried: tuple[str, ...] = ()
     _claim: Claim | None = None
     _last: Ended | None = None
+    _failing: Entry | None = None
     _attempts = _repeats = 0
     _owes = False
 
@@ -75,10 +76,13 @@ class Forwarding:
 
     def may_go_on(self, ended: Ended, exchange: Exchange) -> bool:
         """Whether an attempt that failed is followed by another; if so, `run` makes it."""
-        if ended.answered or self.client.gone or not self._policy_allows(ended.result, reused=exchange.reused):
+        if ended.answered:
+            return False
+        if self.client.gone or not self._policy_allows(ended.result, reused=exchange.reused):
+            _failed_on(exchange.claim.entry, ended)
             return False
         self._gateway.counts.retries[ended.result.value] += 1
-        self._last = ended
+        self._last, self._failing = ended, exchange.claim.entry
         self._tried = (*self._tried, exchange.claim.replica)
         self._fresh = True
         return True
@@ -176,7 +180,10 @@ class Forwarding:
     async def _held(self) -> Claim | Ended:
         hold, counts, inbound = self._gateway.hold, self._gateway.counts, self.inbound
         if not hold.enabled:
-            return self._last or self._nobody("no-ready-replica", 503, "no replica is ready")
+            if self._last is None or self._failing is None:
+                return self._nobody("no-ready-replica", 503, "no replica is ready")
+            _failed_on(self._failing, self._last)
+            return self._last
         body = _READ_AHEAD if inbound.framing is Framing.CHUNKED else min(inbound.length, _READ_AHEAD)
         since = self._proxy.loop.time()
         try:
@@ -195,3 +202,10 @@ class Forwarding:
     def _nobody(self, reason: str, status: int, message: str) -> Ended:
         self._gateway.ledger.reject(self.inbound.request_id, reason, status)
         return Ended(Result.CONNECT_FAILED, answered=False, status=status, reason=reason, message=message)
+
+
+def _failed_on(entry: Entry, ended: Ended) -> None:
+    """Count a request that ends with an attempt to which the replica gave no answer."""
+    if ended.result in REPLICAS_FAULT:
+        entry.requests += 1
+        entry.errors += 1

@@ -71,6 +71,8 @@ class Entry:
     claimed: int = 0
     aborted: int = 0
     cut: int = 0
+    requests: int = 0
+    errors: int = 0
     claims: "set[Claim]" = field(default_factory=set)
     name: bytes = field(init=False)
 
