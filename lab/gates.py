@@ -43,10 +43,14 @@ class Samples:
     unready: int = 0
 
     def since(self, earlier: "Samples") -> "Samples":
-        """Requests are counted up and are compared; replicas are as they stand now."""
+        """Requests are counted up and are compared; replicas are as they stand now.
+
+        Who counts less than before has begun anew: then all of it came since.
+        """
+        anew = self.requests < earlier.requests or self.errors < earlier.errors
         return Samples(
-            requests=self.requests - earlier.requests,
-            errors=self.errors - earlier.errors,
+            requests=self.requests - (0 if anew else earlier.requests),
+            errors=self.errors - (0 if anew else earlier.errors),
             admitted=self.admitted,
             unready=self.unready,
         )

@@ -195,6 +195,8 @@ def _route(replica: dict[str, Any]) -> Route:
         streams=replica.get("streams", 0),
         websockets=replica.get("websockets", 0),
         cut=replica.get("cut", 0),
+        requests=replica.get("requests", 0),
+        errors=replica.get("errors", 0),
         ejected_by=ejected_by and EjectedBy(ejected_by),
     )
 

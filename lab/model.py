@@ -158,6 +158,8 @@ class Replica:
     deadline_ns: int | None = None
     aborted: int = 0
     cut: int = 0
+    requests: int = 0
+    errors: int = 0
     probe: Probe | None = None
 
     @property

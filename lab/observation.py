@@ -53,6 +53,8 @@ def _replica(seen: Seen, route: Route | None) -> Replica:
         websockets=route.websockets,
         aborted=route.aborted,
         cut=route.cut,
+        requests=route.requests,
+        errors=route.errors,
         joined_ns=route.joined_ns,
         retired_ns=route.retired_ns,
         deadline_ns=route.deadline_ns,

@@ -47,6 +47,8 @@ class Route:
     streams: int = 0
     websockets: int = 0
     cut: int = 0
+    requests: int = 0
+    errors: int = 0
     ejected_by: EjectedBy | None = None
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from lab.assembly import Lab
 from lab.clock import OffsetClock
 from lab.controller import Controller, Ended, Rollout, World
+from lab.counting import CountedTraffic, CountingLook, counted_so_far
 from lab.gateway import ProxyGateway
 from lab.model import Ending, RolloutSpec
+from lab.observation import WholeLook
 from lab.ports import Event
 from lab.spec_codec import spec_to_json
 from lab.watch import WorldWatch
@@ -38,6 +40,7 @@ async def run_rollout(
     interruptible: Callable[[Controller], None] = lambda _: None,
 ) -> Ended:
     """Roll, and return how it ended. The journal has `rollout-started` before and `rollout-ended` after."""
+    traffic = CountedTraffic(counted_so_far(lab.journal.events(run=attempt.run)))
     world = World(
         engine=lab.engine,
         gateway=gateway,
@@ -45,6 +48,8 @@ async def run_rollout(
         clock=clock,
         journal=lab.journal,
         archive=archive,
+        observer=CountingLook(WholeLook(lab.engine, gateway), traffic),
+        traffic=traffic,
     )
     rollout = Rollout(
         run=attempt.run,
