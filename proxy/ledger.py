@@ -38,6 +38,9 @@ class Result(StrEnum):
 
 
 _RESULTS = {result: result.encode() for result in Result}
+_BEGUN = b'{"e":"%b","id":"%b","attempt":%d,"replica":"%b","epoch":%d,"method":"%b","path":%b,"reused":%b,"t":%d'
+_ENDED = b',"result":"%b","status":%b,"%b":%d,"bytes_up":%d,"bytes_down":%d}\n'
+_BOTH = _BEGUN + _ENDED
 
 
 class Attempt:
@@ -67,20 +70,17 @@ class Attempt:
         self.begun = begun
         self.run: str | None = None
 
-    def head(self, kind: bytes) -> bytes:
+    def told(self, kind: bytes) -> tuple[bytes | int, ...]:
         return (
-            b'{"e":"%b","id":"%b","attempt":%d,"replica":"%b","epoch":%d,"method":"%b","path":%b,"reused":%b,"t":%d'
-            % (
-                kind,
-                self.id,
-                self.attempt,
-                self.replica,
-                self.epoch,
-                self.method,
-                _quoted(self.path),
-                b"true" if self.reused else b"false",
-                self.begun,
-            )
+            kind,
+            self.id,
+            self.attempt,
+            self.replica,
+            self.epoch,
+            self.method,
+            _quoted(self.path),
+            b"true" if self.reused else b"false",
+            self.begun,
         )
 
 
@@ -161,24 +161,14 @@ class Ledger:
         """End what `begin` returned; one begun before a run was opened, or in another run, is none of this ledger's."""
         if attempt is None or self._scribe is None or attempt.run != self.run:
             return
-        head = b'{"e":"end","id":"%b","attempt":%d' % (attempt.id, attempt.attempt)
+        code = b"%d" % status if status else b"null"
         if attempt in self._begun:
             del self._begun[attempt]
-            head = attempt.head(b"attempt")
-        elif not self._room():
-            return
-        self._pending.append(
-            b'%b,"result":"%b","status":%b,"%b":%d,"bytes_up":%d,"bytes_down":%d}\n'
-            % (
-                head,
-                _RESULTS[result],
-                b"%d" % status if status else b"null",
-                b"t" if head[6:9] == b"end" else b"t_end",
-                self._clock(),
-                up,
-                down,
-            )
-        )
+            told = attempt.told(b"attempt")
+            self._pending.append(_BOTH % (*told, _RESULTS[result], code, b"t_end", self._clock(), up, down))
+        elif self._room():
+            head = b'{"e":"end","id":"%b","attempt":%d' % (attempt.id, attempt.attempt)
+            self._pending.append(head + _ENDED % (_RESULTS[result], code, b"t", self._clock(), up, down))
 
     def reject(self, id_: bytes, reason: str, status: int) -> None:
         self._put({"e": "reject", "id": id_.decode(), "reason": reason, "status": status, "t": self._clock()})
@@ -209,7 +199,7 @@ class Ledger:
     def _gathered(self) -> bytes:
         """Give each attempt that is still under way its line, say what is missing, and return all of it."""
         for attempt in self._begun:
-            self._pending.append(attempt.head(b"begin") + b"}\n")
+            self._pending.append(_BEGUN % attempt.told(b"begin") + b"}\n")
         self._begun.clear()
         if self._lost:
             self._pending.append(b'{"e":"lost","lines":%d,"t":%d}\n' % (self._lost, self._clock()))
