@@ -73,7 +73,10 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """What is to be rolled, and what to go back to. `linger`: paused by an operator, wait for another word."""
+    """What is to be rolled, and what to go back to. `linger`: paused by an operator, wait for another word.
+
+    `earlier`: the runs that this one goes on with, after a pause.
+    """
 
     run: str
     service: str
@@ -81,6 +84,7 @@ class Rollout:
     back_to: int | None
     revisions: dict[int, Revision]
     readiness: Readiness
+    earlier: tuple[str, ...] = ()
     linger: bool = False
     patience: float = PATIENCE_SECONDS
 
@@ -120,8 +124,14 @@ class Controller:
         """Finish the current step, then stop; the fleet stays as it is and the same roll goes on later."""
         self._interrupted = True
 
+    @property
+    def target(self) -> int:
+        """The revision that it goes to now: another than the spec's once it has turned back."""
+        return self._state.target
+
     async def run(self) -> Ended:
-        if self._state.phase in STILL:
+        self._hear()
+        if self._state.phase in STILL and not self._state.asked:
             self._change(Turn(happening=Happening.RESUMED, cause=Cause.OPERATOR, reason="started again"))
         while True:
             if self._interrupted:
@@ -135,7 +145,7 @@ class Controller:
         now = self._world.clock.now_ns()
         spec, run = self._spec, self._rollout.run
         fresh = {"run": run, "target": spec.target, "replicas": spec.replicas, "progress_ns": now, "entered_ns": now}
-        state = RolloutState(**fresh)  # type: ignore[arg-type]  # its fields by name
+        state = RolloutState(earlier=frozenset(self._rollout.earlier), **fresh)  # type: ignore[arg-type]  # its fields by name
         for event in events:
             state.add(event)
         state.since_ns = state.progress_ns = now
@@ -148,9 +158,7 @@ class Controller:
                 await self._record_end(r)
         except LabError as error:
             self._trouble = error
-        for asked in self._world.inbox.heard():
-            about = {"number": asked.number, "command": asked.command, "replicas": asked.replicas, "to": asked.to}
-            self._note("asked", about)
+        self._hear()
         decision = decide(self._fleet, self._spec, self._state, self._observations())
         self._trouble, trouble = None, self._trouble
         if isinstance(decision, tuple):
@@ -158,6 +166,11 @@ class Controller:
         return await self._follow(decision, trouble)
 
     # observe
+
+    def _hear(self) -> None:
+        for asked in self._world.inbox.heard():
+            about = {"number": asked.number, "command": asked.command, "replicas": asked.replicas, "to": asked.to}
+            self._note("asked", about)
 
     def _take_in(self, sight: Sight) -> None:
         if self._looked_ns is not None and not 0 <= sight.now_ns - self._looked_ns <= AWAY_SECONDS * 1e9:

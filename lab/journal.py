@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lab.errors import LabError
 from lab.ports import Event
@@ -23,6 +23,16 @@ create table if not exists events (
     t_ns integer not null,
     wall text not null,
     data text not null
+)
+"""
+_WORDS = """
+create table if not exists asked (
+    number integer primary key autoincrement,
+    run text not null,
+    command text not null,
+    replicas integer,
+    "to" integer,
+    wall text not null
 )
 """
 
@@ -51,15 +61,47 @@ class SqliteJournal:
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=full")
         self._db.execute(_CREATE)
+        self._db.execute(_WORDS)
+        self._version = self._data_version()
         if version != SCHEMA_VERSION:
             self._db.execute(f"pragma user_version={SCHEMA_VERSION}")
 
     def append(self, type: str, run: str, t_ns: int, data: Mapping[str, Any]) -> Event:
         wall = datetime.now(UTC).isoformat(timespec="milliseconds")
         row = (run, type, t_ns, wall, json.dumps(data, separators=(",", ":")))
+        seq = self.write("insert into events(run,type,t_ns,wall,data) values (?,?,?,?,?)", row)
+        return Event(seq=seq, type=type, run=run, t_ns=t_ns, wall=wall, data=json.loads(row[4]))
+
+    def events(self, *, run: str | None = None, types: Sequence[str] = (), after: int = 0) -> list[Event]:
+        """Oldest first; `after`: only those with a higher number."""
+        sql = "select seq,run,type,t_ns,wall,data from events where seq > ? and (? is null or run = ?) order by seq"
+        rows = self.read(sql, (after, run, run))
+        with _told(self._path):
+            return [
+                Event(seq=seq, run=r, type=kind, t_ns=t_ns, wall=wall, data=json.loads(data))
+                for seq, r, kind, t_ns, wall, data in rows
+                if not types or kind in types
+            ]
+
+    def last(self) -> int:
+        """The highest number there is."""
+        return int(self.read("select coalesce(max(seq), 0) from events")[0][0])
+
+    def moved(self) -> bool:
+        """Whether another connection has written since this was last asked; costs no look at the disk."""
+        with _told(self._path), self._lock:
+            before, self._version = self._version, self._data_version()
+            return before != self._version
+
+    def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with _told(self._path), self._lock, closing(self._db.execute(sql, values)) as rows:
+            return rows.fetchall()
+
+    def write(self, sql: str, values: Sequence[object] = ()) -> int:
+        """Return the number of the row that was written last."""
         try:
             with self._lock:
-                seq = self._db.execute("insert into events(run,type,t_ns,wall,data) values (?,?,?,?,?)", row).lastrowid
+                return self._db.execute(sql, values).lastrowid or 0
         except sqlite3.Error as error:
             raise LabError(
                 id="journal-write",
@@ -67,19 +109,9 @@ class SqliteJournal:
                 where=str(self._path),
                 fix="make room on the disk; then run the same command again",
             ) from error
-        return Event(seq=seq or 0, type=type, run=run, t_ns=t_ns, wall=wall, data=json.loads(row[4]))
 
-    def events(self, *, run: str | None = None, types: Sequence[str] = ()) -> list[Event]:
-        with (
-            _told(self._path),
-            self._lock,
-            closing(self._db.execute("select seq,run,type,t_ns,wall,data from events order by seq")) as rows,
-        ):
-            return [
-                Event(seq=seq, run=r, type=kind, t_ns=t_ns, wall=wall, data=json.loads(data))
-                for seq, r, kind, t_ns, wall, data in rows
-                if (run is None or r == run) and (not types or kind in types)
-            ]
+    def _data_version(self) -> int:
+        return cast("int", self._db.execute("pragma data_version").fetchone()[0])
 
     def close(self) -> None:
         self._db.close()

@@ -25,6 +25,8 @@ class RolloutState:
     run: str
     target: int
     replicas: int
+    earlier: frozenset[str] = frozenset()
+    """The runs that this one goes on with."""
     phase: Phase | Ending = Phase.ROLLING
     cause: Cause | None = None
     reason: str = ""
@@ -64,7 +66,7 @@ class RolloutState:
 
     def add(self, event: Event) -> bool:
         """Return whether the aim may be another now."""
-        if event.run != self.run:
+        if event.run != self.run and event.run not in self.earlier:
             return False
         hear = _HEAR.get(event.type)
         return hear(self, event.data, event.t_ns) if hear else False
@@ -160,6 +162,11 @@ class RolloutState:
     def _answered(self, d: Mapping[str, Any]) -> None:
         self.asked = [asked for asked in self.asked if asked.number != d.get("answers")]
 
+    def _began(self, _: Mapping[str, Any], t_ns: int) -> bool:
+        """A run begins, or goes on with another: its counts begin at 0, and nobody looked in between."""
+        self.mark = Samples()
+        return self._looked_away(_, t_ns)
+
     def _looked_away(self, _: Mapping[str, Any], t_ns: int) -> bool:
         """Nobody looked for a while, or the clock jumped: no deadline counts that."""
         self.since_ns = self.progress_ns = t_ns
@@ -178,4 +185,6 @@ _HEAR: dict[str, Callable[[RolloutState, Mapping[str, Any], int], bool]] = {
     "scaled": RolloutState._scaled,  # noqa: SLF001
     "refused": RolloutState._refused,  # noqa: SLF001
     "looked-away": RolloutState._looked_away,  # noqa: SLF001
+    "rollout-started": RolloutState._began,  # noqa: SLF001
+    "rollout-resumed": RolloutState._looked_away,  # noqa: SLF001
 }
