@@ -11,6 +11,7 @@ from sample_app import envelope, executions, inputs, live
 from sample_app.app_code import Code, Columns, Row
 from sample_app.database import Connection, Database
 from sample_app.envelope import Sender
+from sample_app.faults import Fuse
 from sample_app.lifecycle import Lifecycle
 from sample_app.live import Live, Seal
 from sample_app.readiness import Readiness
@@ -46,6 +47,7 @@ class Endpoints:
     database: Database
     readiness: Readiness
     lifecycle: Lifecycle
+    fuse: Fuse
 
     async def create_parcel(self, call: Call) -> Answer:
         columns = inputs.new_parcel(await call.request.read(), self.code)
@@ -97,6 +99,8 @@ class Endpoints:
 
     async def ready(self, _call: Call) -> Answer:
         now = self.readiness.now(stopping=self.lifecycle.stopping)
+        if now.ready:
+            self.fuse.told_ready()
         status = HTTPStatus.OK if now.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return Answer(data={"ready": now.ready, "detail": now.detail}, status=status)
 

@@ -14,7 +14,7 @@ from sample_app.app_code import Code
 from sample_app.database import Database, DatabaseError
 from sample_app.endpoints import Answer, Call, Endpoints, NotFoundError
 from sample_app.envelope import Sender
-from sample_app.faults import Fault
+from sample_app.faults import AskedForError, Fault, Fuse
 from sample_app.inputs import BadInputError
 from sample_app.lifecycle import Lifecycle
 from sample_app.live import Live, hand_over
@@ -29,6 +29,12 @@ _MOST_BODY = 64 * 1024
 _MOST_ERROR = 300
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+_ANSWERS = {
+    BadInputError: (HTTPStatus.BAD_REQUEST, "bad-input"),
+    NotFoundError: (HTTPStatus.NOT_FOUND, "not-found"),
+    AskedForError: (HTTPStatus.INTERNAL_SERVER_ERROR, Fault.ANSWERS_ERRORS.value),
+}
+
 Endpoint = Callable[[Call], Awaitable[Answer | Live]]
 
 
@@ -41,8 +47,16 @@ async def serve(settings: Settings, code: Code) -> None:
     database = Database()
     readiness = Readiness(database=database, code=code, faults=settings.faults)
     sender = Sender(version=settings.version, replica=settings.replica)
-    endpoints = Endpoints(sender=sender, code=code, database=database, readiness=readiness, lifecycle=lifecycle)
-    runner = await _listen(settings, _application(Responder(sender=sender, lifecycle=lifecycle), endpoints))
+    endpoints = Endpoints(
+        sender=sender,
+        code=code,
+        database=database,
+        readiness=readiness,
+        lifecycle=lifecycle,
+        fuse=Fuse(settings.faults),
+    )
+    responder = Responder(sender=sender, lifecycle=lifecycle, stumble=faults.stumbling(settings.faults))
+    runner = await _listen(settings, _application(responder, endpoints))
     async with asyncio.TaskGroup() as group:  # a watch that fails takes the replica down, not only its readiness
         watch = group.create_task(readiness.watch())
         await lifecycle.told_to_stop()
@@ -54,9 +68,10 @@ async def serve(settings: Settings, code: Code) -> None:
 class Responder:
     """Turns whatever an endpoint does into one whole answer, and logs the request's begin and end."""
 
-    def __init__(self, *, sender: Sender, lifecycle: Lifecycle) -> None:
+    def __init__(self, *, sender: Sender, lifecycle: Lifecycle, stumble: Callable[[], None]) -> None:
         self._sender = sender
         self._lifecycle = lifecycle
+        self._stumble = stumble
         self._own_ids = itertools.count(1)
 
     async def respond(self, request: web.Request, endpoint: Endpoint, *, logged: bool) -> web.StreamResponse:
@@ -70,7 +85,7 @@ class Responder:
                     method=request.method,
                     path=request.path_qs,
                 )
-            answer = await self._answer(call, endpoint)
+            answer = await self._answer(call, endpoint, stumbles=logged)
             response = answer.response if isinstance(answer, Live) else answer
             if self._lifecycle.stopping:
                 response.force_close()
@@ -91,13 +106,13 @@ class Responder:
             return False
         return True
 
-    async def _answer(self, call: Call, endpoint: Endpoint) -> web.Response | Live:
+    async def _answer(self, call: Call, endpoint: Endpoint, *, stumbles: bool) -> web.Response | Live:
         try:
+            if stumbles:
+                self._stumble()
             answer = await endpoint(call)
-        except BadInputError as error:
-            return self._error(call, HTTPStatus.BAD_REQUEST, "bad-input", str(error))
-        except NotFoundError as error:
-            return self._error(call, HTTPStatus.NOT_FOUND, "not-found", str(error))
+        except (BadInputError, NotFoundError, AskedForError) as error:
+            return self._error(call, *_ANSWERS[type(error)], str(error))
         except web.HTTPRequestEntityTooLarge as error:
             return self._error(call, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "bad-input", error.text or "")
         except DatabaseError as error:
