@@ -4,6 +4,7 @@ The arithmetic here is the tests' own: nothing of it is taken from the planner.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,8 +12,22 @@ from random import Random
 from typing import Any
 
 from lab.controller import Controller, Ended, Rollout, World
-from lab.model import Asked, Command, Container, Ending, Health, Place, Replica, Revision, RolloutSpec, Strategy, Verb
+from lab.model import (
+    Asked,
+    Command,
+    Container,
+    Ending,
+    Health,
+    OnFail,
+    Place,
+    Replica,
+    Revision,
+    RolloutSpec,
+    Strategy,
+    Verb,
+)
 from lab.ports import Event, Observer, Readiness
+from lab.recording import recorded
 from lab.sim import Behaviour, MemoryJournal, SimWorld
 from lab.sim.run import put
 from lab.transitions import ROLLOUT, Happening, Phase
@@ -78,9 +93,14 @@ class Trial:
     since_start: int = 0
     asked: int = 0
     resumed: int = 0
+    dead: bool = False
+    """Killed, and not started again: what it had begun side by side ends there too."""
     haunted: bool = False
     """A dead replica was routed at the last look, or became one since."""
     observer: Observer | None = None
+    sights: list[str] | None = None
+    """What the controller saw is kept here, as lab/recording.py writes it."""
+    instant: bool = False
     begun: dict[int, int] = field(default_factory=dict)
     """Slot -> the look at which its replacement was begun."""
 
@@ -95,10 +115,13 @@ class Trial:
     # what the world tells
 
     def _point(self, what: str) -> None:
+        if self.dead:
+            raise Crash
         self.points.append(what)
         self.since_start += 1
         if self.crashes and self.since_start == self.crashes[0]:
             self.crashes.pop(0)
+            self.dead = True
             raise Crash
 
     def _before(self, verb: Verb, name: str) -> None:
@@ -135,7 +158,7 @@ class Trial:
     def roll(self) -> Ended:
         """Run to the end, starting the controller again after every crash."""
         while True:
-            self.since_start = 0
+            self.since_start, self.dead = 0, False
             with suppress(Crash):
                 return asyncio.run(self._controller().run())
 
@@ -149,6 +172,7 @@ class Trial:
             observer=self.observer or self.world,
             traffic=self.world,
             inbox=self,
+            instant=self.instant,
         )
         back = NEW if self.spec.target == OLD else OLD
         rollout = Rollout(
@@ -161,7 +185,14 @@ class Trial:
             linger=True,
             patience=5.0,
         )
-        return Controller(world, rollout)
+        return Controller(self._recorded(world, rollout), rollout)
+
+    def _recorded(self, world: World, rollout: Rollout) -> World:
+        sights = self.sights
+        if sights is None:
+            return world
+        newest = max((event.seq for event in self.journal.events()), default=0)
+        return recorded(world, rollout, lambda line: sights.append(json.dumps(line)), after=newest)
 
     # what must hold
 
@@ -342,7 +373,7 @@ def any_trial(rng: Random) -> Trial:
         surge,
         min(unavailable, n),
         strategy=strategy,
-        on_fail=rng.choice(["rollback", "rollback", "pause", "abort"]),
+        on_fail=rng.choice([OnFail.ROLLBACK, OnFail.ROLLBACK, OnFail.PAUSE, OnFail.ABORT]),
         retries=rng.choice([0, 0, 1]),
         max_failure_ratio=rng.choice([0.0, 0.0, 0.34]),
         hold_timeout=rng.choice([0.0, 30.0]),
