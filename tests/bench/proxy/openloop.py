@@ -142,10 +142,11 @@ class Generator:
         self._give_back(Connection(socket=connected), time.perf_counter_ns())
 
 
-def offer(peer: Peer, port: int, rate: int, seconds: int, *, cpu: int) -> OpenRun:
-    """Run the generator as a process of its own."""
+def offer(peer: Peer, port: int, rate: int, seconds: int, *, cpu: int, priority: int) -> OpenRun:
+    """Run the generator as a process of its own; with a priority, before whatever else wants its processor."""
+    first = ["chrt", "--fifo", str(priority)] if priority else []
     done = subprocess.run(
-        pinned([sys.executable, "-m", "tests.bench.proxy.openloop", str(port), str(rate), str(seconds)], cpu),
+        pinned([*first, sys.executable, "-m", "tests.bench.proxy.openloop", str(port), str(rate), str(seconds)], cpu),
         cwd=ROOT,
         capture_output=True,
         text=True,

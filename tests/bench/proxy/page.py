@@ -28,7 +28,9 @@ _HOW = """## How it is measured
 * CPU per request is user and system time of the proxy's processes over the requests answered, under wrk's closed loop.
 * Latency is measured by an open loop: requests leave on a fixed schedule, one rate for all (at most 30 % of what ours
   can do), on 32 kept connections, and each latency counts from when the request was due. *Added* is less the same
-  without a proxy. The *lag* is how late the generator itself was.
+  without a proxy. The *lag* is how late the generator itself was. Meanwhile the generator, the upstream and all proxies
+  have the kernel's real-time class, where it is allowed: of a slice that it gives to something else of the machine, the
+  slowest hundredth would tell, and not of the proxy.
 * A run with an error (socket, status, body) gives no figure, and its targets are missed. So is a latency when the
   generator was more than 1 ms late (p99) in half of the rounds or more; where it was in fewer, the others count.
 * Memory is resident. *Each connection* is the larger of idle and active, less before, over the connections.

@@ -37,6 +37,7 @@ class World:
     cpus: Cpus
     folder: Path
     upstreams: configs.Upstreams
+    upstream: Process
 
     @contextlib.contextmanager
     def running(self, peer: Peer) -> Iterator[Running]:
@@ -63,7 +64,7 @@ def upstream(tools: Tools, cpus: Cpus, folder: Path) -> Iterator[World]:
     with started("upstream", argv, cpu=cpus.rest, folder=folder) as process:
         for port in ports:
             wait_for_port(process, port)
-        yield World(tools=tools, cpus=cpus, folder=folder, upstreams=ports)
+        yield World(tools=tools, cpus=cpus, folder=folder, upstreams=ports, upstream=process)
 
 
 @contextlib.contextmanager
