@@ -1,19 +1,21 @@
 """The manifest: a Compose file whose rolled service carries `x-lab`. Read here, and nowhere else."""
 
+import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from lab.durations import seconds
 from lab.errors import LabError, UsageError
-from lab.model import Order
+from lab.model import OnFail, Order
 from lab.ports import Readiness
+from lab.sections import Section, natural, path_of, positive, text, truth
+from lab.shape import Shape, gate_of, share_of
 
-T = TypeVar("T")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -36,13 +38,16 @@ class LoadDefaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What `x-lab` and `deploy` of the rolled service say. Durations in seconds."""
+    """What `x-lab` and `deploy` of the rolled service say. Durations in seconds.
+
+    `update` is how a roll goes where nobody says otherwise, `rollback` how `lab rollback` does.
+    """
 
     path: Path
     service: str
     replicas: int
-    order: Order
-    batch: int
+    update: Shape
+    rollback: Shape
     stop_grace: float
     readiness: Readiness
     ready_timeout: float
@@ -69,9 +74,9 @@ def read_manifest(path: Path) -> Manifest:
     if len(rolled) != 1:
         raise _bad(path, f"one service must carry x-lab, found {len(rolled)}")
     try:
-        return _manifest(path, rolled[0], services[rolled[0]])
+        return _manifest(path, rolled[0], Section(at=f"services.{rolled[0]}", values=services[rolled[0]]))
     except ValueError as error:
-        raise _bad(path, f"services.{rolled[0]}.{error}") from error
+        raise _bad(path, str(error)) from error
 
 
 def _services(path: Path) -> Mapping[str, Any]:
@@ -87,91 +92,139 @@ def _services(path: Path) -> Mapping[str, Any]:
     return services
 
 
-def _manifest(path: Path, name: str, service: Mapping[str, Any]) -> Manifest:
-    lab, deploy = _map(service, "x-lab"), _map(service, "deploy")
-    update, load, ready = _map(deploy, "update_config"), _map(lab, "load"), _map(lab, "readiness")
-    plan = _map(lab, "schema").get("plan")
-    return Manifest(
+def _manifest(path: Path, name: str, service: Section) -> Manifest:
+    lab, deploy = service.section("x-lab"), service.section("deploy")
+    load, schema = lab.section("load"), lab.section("schema")
+    plan = schema.find("plan", text)
+    update = _update(deploy.section("update_config"), lab)
+    back = _rollback(deploy.section("rollback_config"))
+    manifest = Manifest(
         path=path,
         service=name,
-        replicas=_get(deploy, "replicas", _positive, 3),
-        order=_get(update, "order", Order, "start-first"),
-        batch=_get(update, "parallelism", _positive, 1),
-        stop_grace=_get(service, "stop_grace_period", seconds, "10s"),
-        readiness=Readiness(
-            path=_get(ready, "path", _path, "/readyz"),
-            port=_get(ready, "port", _positive, 8080),
-            passes=_get(ready, "passes", _positive, 2),
-            min_ready=_get(ready, "min_ready", seconds, "1s"),
-            identity=_get(ready, "identity", _truth, default=False),
-        ),
-        ready_timeout=_get(lab, "ready_timeout", seconds, "30s"),
-        drain_timeout=_get(lab, "drain_timeout", seconds, "30s"),
+        replicas=deploy.get("replicas", positive, 3),
+        update=update,
+        rollback=back.over(update),
+        stop_grace=service.get("stop_grace_period", seconds, "10s"),
+        readiness=_readiness(lab.section("readiness")),
+        ready_timeout=lab.get("ready_timeout", seconds, "30s"),
+        drain_timeout=lab.get("drain_timeout", seconds, "30s"),
         load=LoadDefaults(
-            rate=_get(load, "rate", float, 100),
-            baseline=_get(load, "baseline", seconds, "3s"),
-            min_requests=_get(load, "min_requests", int, 500),
+            rate=load.get("rate", _rate, 100),
+            baseline=load.get("baseline", seconds, "3s"),
+            min_requests=load.get("min_requests", natural, 500),
         ),
-        schema_plan=(path.parent / str(plan)).resolve() if plan else None,
-        versions=_versions(_map(lab, "versions")),
+        schema_plan=(path.parent / plan).resolve() if plan else None,
+        versions=_versions(lab.section("versions")),
+    )
+    for section in (load, schema, lab):
+        section.close()
+    return manifest
+
+
+def _update(config: Section, lab: Section) -> Shape:
+    """Compose's words for a roll, and the lab's own where Compose has none."""
+    shape = replace(
+        _way(config),
+        on_fail=config.find("failure_action", _failure_action),
+        progress_timeout=lab.find("progress_timeout", seconds),
+        hold_timeout=lab.find("hold_timeout", seconds),
+        retries=lab.find("retries", natural),
+        gates=lab.find("gates", _gates),
+        gate_samples=lab.find("gate_samples", positive),
+    )
+    config.close()
+    return shape
+
+
+def _rollback(config: Section) -> Shape:
+    config.find("failure_action", _rollback_action)
+    shape = _way(config)
+    config.close()
+    return shape
+
+
+def _way(config: Section) -> Shape:
+    batch = config.find("parallelism", positive)
+    return Shape(
+        order=config.find("order", _order),
+        batch=None if batch is None else str(batch),
+        wave_bake=config.find("delay", seconds),
+        bake=config.find("monitor", seconds),
+        max_failure_ratio=config.find("max_failure_ratio", _share),
     )
 
 
-def _versions(versions: Mapping[str, Any]) -> Mapping[str, Version]:
-    if not versions:
-        raise ValueError("x-lab.versions names no version")
-    return {str(name): _version(str(name), _map(versions, name)) for name in versions}
+def _readiness(ready: Section) -> Readiness:
+    readiness = Readiness(
+        path=ready.get("path", path_of, "/readyz"),
+        port=ready.get("port", positive, 8080),
+        passes=ready.get("passes", positive, 2),
+        min_ready=ready.get("min_ready", seconds, "1s"),
+        identity=ready.get("identity", truth, default=False),
+    )
+    ready.close()
+    return readiness
 
 
-def _version(name: str, value: Mapping[str, Any]) -> Version:
+def _versions(versions: Section) -> Mapping[str, Version]:
+    if not versions.values:
+        raise ValueError(f"{versions.at} names no version")
+    return {str(name): _version(str(name), versions.section(name)) for name in versions.values}
+
+
+def _version(name: str, section: Section) -> Version:
     if not _VERSION.fullmatch(name):
-        raise ValueError(f"x-lab.versions: {name!r} cannot be the name of a version (a-z, A-Z, 0-9, '.', '_', '-')")
-    environment = _map(value, "environment")
-    return Version(
+        raise ValueError(f"{section.at}: {name!r} cannot be the name of a version (a-z, A-Z, 0-9, '.', '_', '-')")
+    environment = section.section("environment")
+    version = Version(
         name=name,
-        serves_as=str(value.get("serves_as", name)),
-        image=_get(value, "image", _text, None) if value.get("image") else None,
-        environment={str(key): _get(environment, key, _text, None) for key in environment},
+        serves_as=section.get("serves_as", str, name),
+        image=section.find("image", text),
+        environment={str(key): environment.get(key, text, None) for key in environment.values},
     )
+    section.close()
+    return version
 
 
-def _map(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = parent.get(key)
-    if value is not None and not isinstance(value, dict):
-        raise ValueError(f"{key}: {value!r} is not a mapping")
-    return value or {}
+def _order(value: object) -> Order:
+    if str(value) not in set(Order):
+        raise ValueError(f"{value!r} is neither {Order.START_FIRST} nor {Order.STOP_FIRST}")
+    return Order(str(value))
 
 
-def _get(parent: Mapping[str, Any], key: str, read: Callable[[Any], T], default: object) -> T:
-    try:
-        return read(parent.get(key, default))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{key}: {error}") from error
+def _failure_action(value: object) -> OnFail:
+    if value == "continue":
+        raise ValueError("'continue' would go on with a version that failed; the lab knows pause and rollback")
+    if str(value) not in {OnFail.PAUSE, OnFail.ROLLBACK}:
+        raise ValueError(f"{value!r} is neither pause nor rollback")
+    return OnFail(str(value))
 
 
-def _positive(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{value!r} is not a whole number of 1 or more")
-    return value
+def _rollback_action(value: object) -> None:
+    if value != "pause":
+        raise ValueError(f"{value!r}: a rollback that fails pauses, and nothing else; leave it away, or write pause")
 
 
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
-    return value
+def _rate(value: Any) -> float:
+    rate = float(value)
+    if not 0 < rate < math.inf:
+        raise ValueError(f"{value!r} is no number of requests a second")
+    return rate
 
 
-def _path(value: object) -> str:
-    if not isinstance(value, str) or not value.startswith("/"):
-        raise ValueError(f"{value!r} is not a path beginning with /")
-    return value
-
-
-def _text(value: object) -> str:
-    """As Compose reads it: numbers are their text, true and false have to be quoted."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise TypeError(f"{value!r} is no text: quote it")
+def _share(value: object) -> str:
+    if isinstance(value, bool):
+        raise TypeError(f"{value!r} is no share such as 5% or 0.05")
+    share_of(str(value))
     return str(value)
+
+
+def _gates(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list such as [error-ratio=5%]")
+    for gate in value:
+        gate_of(str(gate))
+    return tuple(map(str, value))
 
 
 def _bad(path: Path, what: str) -> LabError:

@@ -4,7 +4,10 @@ LAB_UPDATE_GOLDEN=1 writes them anew.
 """
 
 from collections.abc import Callable, Iterable
+from types import NoneType
+from typing import get_args
 
+from lab.cli._shape import OPTIONS
 from lab.model import Command, Ending, Verb
 from lab.transitions import ASKS_FOR, REPLICA, ROLLOUT, STANDINGS, Phase, Standing
 from tests.unit.planner_world import WORKED
@@ -66,9 +69,31 @@ def examples() -> str:
     return "\n".join([*head, *rows, ""])
 
 
+def options() -> str:
+    head = [
+        "# What shapes a rollout",
+        "",
+        INTRO,
+        "",
+        "`lab roll`, `lab plan` and `lab simulate` take all of these; `lab rollback` all but `--on-fail`, for one that",
+        "fails pauses. flag > environment > [manifest](manifest.md) > default.",
+    ]
+    lines, last = head, ""
+    for annotation in OPTIONS.values():
+        kind, option = get_args(annotation)
+        if option.rich_help_panel != last:
+            last = option.rich_help_panel
+            lines += ["", f"## {last}", "", "| option | environment | means |", "|---|---|---|"]
+        words = option.metavar or "|".join(next(enum for enum in get_args(kind) if enum is not NoneType))
+        cells = (f"`{option.default} {words}`", f"`{option.envvar}`", option.help)
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([*lines, ""])
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/lifecycles.md": lifecycles,
     "docs/reference/planner-examples.md": examples,
+    "docs/reference/rollout-options.md": options,
 }
 
 

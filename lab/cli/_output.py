@@ -60,6 +60,11 @@ def events(*, quiet: bool) -> Callable[[Event], None]:
     return listen
 
 
+def notes(*, quiet: bool) -> Callable[[str], None]:
+    """What is to be known of a rollout before it begins."""
+    return lambda text: say(f"note: {text}", quiet=quiet)
+
+
 def failure(error: LabError, *, as_json: bool) -> None:
     """What, where, fix. With --json the same as one object on stdout, so that scripts need only one reader."""
     if as_json:

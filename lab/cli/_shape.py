@@ -1,65 +1,175 @@
-"""The options that shape a rollout, each defined once."""
+"""The options that shape a rollout, each defined once; `shaped` gives them to a command, and hands it one Shape."""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from lab.durations import seconds
+from lab.errors import UsageError
 from lab.model import OnFail, Order
+from lab.planner.budgets import amount
+from lab.shape import Shape, share_of, stands_beside
 
-BatchText = Annotated[
-    str | None,
-    typer.Option(
-        "--batch", envvar="LAB_BATCH", help="How many replicas are replaced together: 2 or 25%.", metavar="N|N%"
-    ),
-]
-OrderText = Annotated[
-    Order | None, typer.Option("--order", envvar="LAB_ORDER", help="Which replica of a slot goes first.")
-]
-MaxSurge = Annotated[
-    str | None, typer.Option("--max-surge", help="How many replicas above N: 1 or 25%, rounded up.", metavar="N|N%")
-]
-MaxUnavailable = Annotated[
-    str | None,
-    typer.Option("--max-unavailable", help="How many below N: 1 or 25%, rounded down.", metavar="N|N%"),
-]
-Like = Annotated[
-    str | None,
-    typer.Option(
-        "--like",
-        help="Decide as others do: kubernetes, codedeploy-one|half|all|NN%, one-at-a-time, recreate.",
-        metavar="NAME",
-    ),
-]
-OnFailOption = Annotated[OnFail, typer.Option("--on-fail", help="What becomes of a rollout whose version failed.")]
-Bake = Annotated[
-    str | None, typer.Option("--bake", help="How long the fleet is watched after the last wave.", metavar="TIME")
-]
-WaveBake = Annotated[
-    str | None, typer.Option("--wave-bake", help="How long it is watched after each wave.", metavar="TIME")
-]
-Gates = Annotated[
-    list[str] | None,
-    typer.Option("--gate", help="error-ratio=5% or unready-ratio=0%; may be given twice.", metavar="GATE"),
-]
-GateSamples = Annotated[
-    int, typer.Option("--gate-samples", min=1, help="Fewer requests of the new version say nothing.", metavar="N")
-]
-Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a slot may try again.", metavar="N")]
-FailureRatio = Annotated[
-    str | None,
-    typer.Option("--max-failure-ratio", help="Of all slots, so many may fail: 0.1 or 10%.", metavar="SHARE"),
-]
-HoldTimeout = Annotated[
-    str | None,
-    typer.Option("--hold-timeout", help="How long the environment may fail before it pauses.", metavar="TIME"),
-]
-ProgressTimeout = Annotated[
-    str | None,
-    typer.Option("--progress-timeout", help="How long it may go without progress.", metavar="TIME"),
-]
+WAY = "The way, said in one of three manners"
+WATCH = "What is watched, and what becomes of a version that fails"
+TIMES = "How long it may take"
+EPILOG = (
+    "What shapes a rollout is also read from the environment (--max-surge from LAB_MAX_SURGE) and from the manifest: "
+    "flag > environment > manifest > default."
+)
+
+
+def _option(name: str, help: str, metavar: str | None, panel: str, *, min: int | None = None) -> Any:
+    variable = f"LAB_{name.removeprefix('--').replace('-', '_').upper()}"
+    return typer.Option(
+        name, envvar=variable, help=help, metavar=metavar, min=min, rich_help_panel=panel, show_envvar=False
+    )
+
+
+OPTIONS: Mapping[str, Any] = {
+    "order": Annotated[Order | None, _option("--order", "Which replica of a slot goes first.", None, WAY)],
+    "batch": Annotated[
+        str | None, _option("--batch", "How many replicas are replaced together: 2 or 25%.", "N|N%", WAY)
+    ],
+    "max_surge": Annotated[
+        str | None, _option("--max-surge", "How many replicas above N: 1 or 25%, rounded up.", "N|N%", WAY)
+    ],
+    "max_unavailable": Annotated[
+        str | None, _option("--max-unavailable", "How many below N: 1 or 25%, rounded down.", "N|N%", WAY)
+    ],
+    "like": Annotated[
+        str | None,
+        _option(
+            "--like",
+            "Decide as others do: kubernetes, codedeploy-one|half|all|NN%, one-at-a-time, recreate.",
+            "NAME",
+            WAY,
+        ),
+    ],
+    "gate": Annotated[
+        list[str] | None,
+        _option("--gate", "error-ratio=5% or unready-ratio=0%, may be given again; or none.", "GATE", WATCH),
+    ],
+    "gate_samples": Annotated[
+        int | None,
+        _option("--gate-samples", "Fewer requests of the new version say nothing: 50.", "N", WATCH, min=1),
+    ],
+    "wave_bake": Annotated[
+        str | None, _option("--wave-bake", "How long the fleet is watched after each wave.", "TIME", WATCH)
+    ],
+    "bake": Annotated[
+        str | None, _option("--bake", "How long the fleet is watched after the last wave.", "TIME", WATCH)
+    ],
+    "retries": Annotated[int | None, _option("--retries", "How often a slot may try again: 0.", "N", WATCH, min=0)],
+    "max_failure_ratio": Annotated[
+        str | None, _option("--max-failure-ratio", "Of all slots, so many may fail: 0.1 or 10%.", "SHARE", WATCH)
+    ],
+    "on_fail": Annotated[
+        OnFail | None, _option("--on-fail", "What then becomes of the rollout: rollback.", None, WATCH)
+    ],
+    "ready_timeout": Annotated[
+        str | None, _option("--ready-timeout", "How long a replica may take to be ready: 30s.", "TIME", TIMES)
+    ],
+    "drain_timeout": Annotated[
+        str | None, _option("--drain-timeout", "How long a drain may take: 30s.", "TIME", TIMES)
+    ],
+    "progress_timeout": Annotated[
+        str | None, _option("--progress-timeout", "How long it may go without progress: 10m.", "TIME", TIMES)
+    ],
+    "hold_timeout": Annotated[
+        str | None, _option("--hold-timeout", "How long the environment may fail before it pauses: 0s.", "TIME", TIMES)
+    ],
+}
 Replicas = Annotated[
     int | None, typer.Option("--replicas", help="Size of the fleet; what it is now unless given.", metavar="N")
 ]
 Source = Annotated[
     str | None, typer.Option("--from", help="The version before; what runs now unless given.", metavar="VERSION")
 ]
+MAY_BE_ZERO = {"bake", "wave_bake", "hold_timeout"}
+TIMED = {"ready_timeout", "drain_timeout", "progress_timeout"} | MAY_BE_ZERO
+
+
+class Sectioned(TyperCommand):
+    """Its options stand in the sections that they name."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            usual = "Arguments" if param.param_type_name == "argument" else "Options"
+            if record is not None:
+                sections.setdefault(getattr(param, "rich_help_panel", None) or usual, []).append(record)
+        for title in sorted(sections, key=lambda title: title == "Options"):
+            with formatter.section(title):
+                formatter.write_dl(sections[title])
+
+
+def shaped(*, without: frozenset[str] = frozenset()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command that takes `shape` has these options instead, where `shape` stands."""
+    names = [name for name in OPTIONS if name not in without]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_options(*, ctx: typer.Context, **given: Any) -> Any:
+            own = {name: value for name, value in given.items() if name not in names}
+            return command(**own, shape=_shape(ctx, {name: given[name] for name in names}))
+
+        signature = inspect.signature(command, eval_str=True)
+        parameters = [inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        for name, parameter in signature.parameters.items():
+            parameters += _parameters(names) if name == "shape" else [parameter.replace(kind=parameter.KEYWORD_ONLY)]
+        with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return with_options
+
+    return decorate
+
+
+def _parameters(names: list[str]) -> list[inspect.Parameter]:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [inspect.Parameter(name, kind, default=None, annotation=OPTIONS[name]) for name in names]
+
+
+def _shape(ctx: typer.Context, given: Mapping[str, Any]) -> Shape:
+    """A flag counts before the environment, and makes another way that the environment says give way."""
+    sources = {name: getattr(ctx.get_parameter_source(name), "name", "") for name in given}
+    flags = {name for name, source in sources.items() if source == "COMMANDLINE"}
+    asked = [name for name in given if name in flags or (sources[name] == "ENVIRONMENT" and stands_beside(name, flags))]
+    said_as = {name: "--" + name.replace("_", "-") if name in flags else f"LAB_{name.upper()}" for name in asked}
+    read = {name: _read(name, given[name], said_as[name]) for name in asked}
+    return Shape(**{"gates" if name == "gate" else name: value for name, value in read.items()})
+
+
+def _read(name: str, value: Any, said_as: str) -> Any:
+    """What cannot be read is refused here already, by the name under which it was said."""
+    try:
+        match name:
+            case "batch" | "max_surge" | "max_unavailable":
+                amount(value, said_as)
+            case "max_failure_ratio":
+                share_of(value)
+            case "gate":
+                return _gates(value)
+            case _ if name in TIMED:
+                return _duration(value, zero=name in MAY_BE_ZERO)
+    except ValueError as error:
+        id, fix = ("ratio", "5%") if name == "max_failure_ratio" else ("duration", "30s")
+        raise UsageError(id=id, what=f"{said_as}: {error}", fix=f"{said_as}={fix}") from error
+    return value
+
+
+def _gates(texts: list[str]) -> tuple[str, ...]:
+    return () if texts == ["none"] else tuple(texts)
+
+
+def _duration(text: str, *, zero: bool) -> float:
+    """`500ms`, `10s`, `5m` in seconds."""
+    value = seconds(text)
+    if value <= 0 and not zero:
+        raise ValueError(f"{text} leaves no time at all")
+    return value

@@ -8,7 +8,6 @@ from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import (
-    DrainTimeout,
     Json,
     LoadFromOption,
     MinRequests,
@@ -16,24 +15,21 @@ from lab.cli._options import (
     Project,
     Quiet,
     Rate,
-    ReadyTimeout,
     SkipDrain,
-    duration,
 )
-from lab.cli._shape import BatchText, OrderText
+from lab.cli._shape import EPILOG, Sectioned, shaped
 from lab.model import LoadFrom, SchemaMode
+from lab.shape import Shape
 
 if TYPE_CHECKING:
     from lab.operations.request import RollRequest
 
 
-@app.command()
+@app.command(cls=Sectioned, epilog=EPILOG)
+@shaped()
 def roll(
     version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
-    order: OrderText = None,
-    batch: BatchText = None,
-    ready_timeout: ReadyTimeout = None,
-    drain_timeout: DrainTimeout = None,
+    shape: Shape,
     rate: Rate = None,
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
@@ -49,16 +45,10 @@ def roll(
 ) -> int:
     """Replace the fleet by another version under traffic, and say what was dropped."""
     from lab.operations.request import RollRequest
-    from lab.operations.shape import Shape
 
     request = RollRequest(
         version=version,
-        shape=Shape(
-            order=order,
-            batch=batch,
-            ready_timeout=duration(ready_timeout, "--ready-timeout"),
-            drain_timeout=duration(drain_timeout, "--drain-timeout"),
-        ),
+        shape=shape,
         rate=rate,
         min_requests=min_requests,
         load=not no_load,
@@ -70,12 +60,10 @@ def roll(
     return _run(project, request, as_json=json, quiet=quiet)
 
 
-@app.command()
+@app.command(cls=Sectioned, epilog=EPILOG)
+@shaped(without=frozenset({"on_fail"}))
 def rollback(
-    order: OrderText = None,
-    batch: BatchText = None,
-    ready_timeout: ReadyTimeout = None,
-    drain_timeout: DrainTimeout = None,
+    shape: Shape,
     rate: Rate = None,
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
@@ -87,18 +75,12 @@ def rollback(
 ) -> int:
     """Roll back to the revision before this one, or out of a roll that has not ended."""
     from lab.operations.request import RollRequest
-    from lab.operations.shape import Shape
     from lab.proof import Command
 
     request = RollRequest(
         version=None,
         kind=Command.ROLLBACK,
-        shape=Shape(
-            order=order,
-            batch=batch,
-            ready_timeout=duration(ready_timeout, "--ready-timeout"),
-            drain_timeout=duration(drain_timeout, "--drain-timeout"),
-        ),
+        shape=shape,
         rate=rate,
         min_requests=min_requests,
         load=not no_load,
@@ -113,7 +95,7 @@ def _run(project: str, request: "RollRequest", *, as_json: bool, quiet: bool) ->
     from lab.report import render_json, render_text
 
     lab = open_lab(project)
-    done = asyncio.run(run_roll(lab, request, listen=_output.events(quiet=quiet)))
+    done = asyncio.run(run_roll(lab, request, listen=_output.events(quiet=quiet), note=_output.notes(quiet=quiet)))
     if done.run is None:
         text = f"The fleet already runs {done.version}. Nothing to do."
         _output.result(text, {"schema": "lab.roll/1", "changed": False, "version": done.version}, as_json=as_json)

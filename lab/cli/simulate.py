@@ -7,26 +7,9 @@ import typer
 from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
-from lab.cli._options import DrainTimeout, Json, Project, Rate, ReadyTimeout, duration
-from lab.cli._shape import (
-    Bake,
-    BatchText,
-    FailureRatio,
-    Gates,
-    GateSamples,
-    HoldTimeout,
-    Like,
-    MaxSurge,
-    MaxUnavailable,
-    OnFailOption,
-    OrderText,
-    ProgressTimeout,
-    Replicas,
-    Retries,
-    Source,
-    WaveBake,
-)
-from lab.model import OnFail
+from lab.cli._options import Json, Project, Rate
+from lab.cli._shape import EPILOG, Replicas, Sectioned, Source, shaped
+from lab.shape import Shape
 
 FAULTS = (
     "What goes wrong: never-ready:v2, slow:v2=20s, dies:v2, dies-after-ready:v2=2s, unready-after-ready:v2=5s, "
@@ -35,9 +18,11 @@ FAULTS = (
 )
 
 
-@app.command()
+@app.command(cls=Sectioned, epilog=EPILOG)
+@shaped()
 def simulate(
     version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
+    shape: Shape,
     replicas: Replicas = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same journal.", metavar="S")] = 1,
     fault: Annotated[list[str] | None, typer.Option("--fault", help=FAULTS, metavar="FAULT")] = None,
@@ -47,53 +32,18 @@ def simulate(
     journal: Annotated[
         Path | None, typer.Option("--journal", help="Write the journal there, as JSON lines.", metavar="FILE")
     ] = None,
-    order: OrderText = None,
-    batch: BatchText = None,
-    max_surge: MaxSurge = None,
-    max_unavailable: MaxUnavailable = None,
-    like: Like = None,
-    on_fail: OnFailOption = OnFail.ROLLBACK,
-    ready_timeout: ReadyTimeout = None,
-    drain_timeout: DrainTimeout = None,
-    progress_timeout: ProgressTimeout = None,
-    hold_timeout: HoldTimeout = None,
-    bake: Bake = None,
-    wave_bake: WaveBake = None,
-    gate: Gates = None,
-    gate_samples: GateSamples = 50,
-    retries: Retries = 0,
-    max_failure_ratio: FailureRatio = None,
     source: Source = None,
     rate: Rate = None,
     project: Project = "default",
     json: Json = False,
 ) -> None:
     """Roll a fleet of any size on virtual time, by the same planner and controller, with faults. Touches nothing."""
-    from lab.operations.shape import Shape
     from lab.operations.simulate import Question, row_of, simulation_of
     from lab.operations.simulate import compare as compare_all
     from lab.report.simulation import render_rows
     from lab.sim.faults import faults_of
     from lab.sim.run import simulate as run
 
-    shape = Shape(
-        order=order,
-        batch=batch,
-        max_surge=max_surge,
-        max_unavailable=max_unavailable,
-        like=like,
-        on_fail=on_fail,
-        ready_timeout=duration(ready_timeout, "--ready-timeout"),
-        drain_timeout=duration(drain_timeout, "--drain-timeout"),
-        progress_timeout=duration(progress_timeout, "--progress-timeout"),
-        hold_timeout=duration(hold_timeout, "--hold-timeout") or 0.0,
-        bake=duration(bake, "--bake") or 0.0,
-        wave_bake=duration(wave_bake, "--wave-bake") or 0.0,
-        gates=tuple(gate or ()),
-        gate_samples=gate_samples,
-        retries=retries,
-        max_failure_ratio=max_failure_ratio,
-    )
     lab = open_lab(project)
     question = Question(
         version=version,

@@ -1,24 +1,23 @@
 """`lab roll` and `lab rollback`: everything that can refuse one, before anything is touched; then the run."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lab import images, migrate
 from lab.assembly import Lab, not_up
 from lab.errors import LabError, UsageError
 from lab.folds import History
+from lab.gates import Measure
 from lab.lease import held_lease
 from lab.model import Revision, RolloutSpec, SchemaMode
 from lab.operations.request import RollRequest
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Listener
 from lab.operations.run import Prepared, Run, RunResult
-from lab.operations.shape import refuse_shape, refuse_timing, spec_of
+from lab.operations.shape import refuse_rate, refuse_shape, refuse_timing, spec_of
 from lab.operations.up import is_whole
 from lab.proof import Command
-
-MOST_RATE = 5000.0
-"""More than one load of one process can offer on any machine: the run would only measure the load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +28,9 @@ class RollResult:
     run: RunResult | None
 
 
-async def roll(lab: Lab, request: RollRequest, *, listen: Listener) -> RollResult:
+async def roll(
+    lab: Lab, request: RollRequest, *, listen: Listener, note: Callable[[str], None] = lambda _: None
+) -> RollResult:
     """Take the fleet to a version under traffic, and judge what it cost. LabError for what must not be begun."""
     check(lab, request)
     lab.refuse_another_checkout()
@@ -39,6 +40,8 @@ async def roll(lab: Lab, request: RollRequest, *, listen: Listener) -> RollResul
         same = ready.target.number == history.current and not history.running
         if same and await is_whole(lab, gateway, ready.target, ready.spec.replicas):
             return RollResult(version=ready.target.version, run=None)
+        for text in _notes(lab, request, ready.spec):
+            note(text)
         run = await Run(lab, gateway, request, ready, listen).go()
         return RollResult(version=ready.target.version, run=run)
 
@@ -47,15 +50,11 @@ def check(lab: Lab, request: RollRequest) -> None:
     """Refuse what cannot be meant, before any engine is asked."""
     if request.version is not None:
         lab.manifest.version(request.version)
-    if request.rate is not None and not 0 < request.rate <= MOST_RATE:
-        raise UsageError(
-            id="rate",
-            what=f"{request.rate:g} requests a second cannot be offered",
-            fix=f"above 0 to {MOST_RATE:g}, or --no-load",
-        )
+    refuse_rate(request.rate)
     if request.min_requests is not None and request.min_requests < 0:
         raise UsageError(id="min-requests", what=f"--min-requests {request.min_requests} is below 0", fix="0 or more")
-    refuse_shape(request.shape, lab.manifest)
+    spec = refuse_shape(request.shape, lab.manifest, rollback=request.kind is Command.ROLLBACK)
+    refuse_timing(spec, lab.manifest.readiness)
 
 
 def _prepare(lab: Lab, request: RollRequest) -> Prepared:
@@ -64,10 +63,11 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
     if history.current is None:
         raise not_up(lab.project, "no fleet has come up")
     source = history.revisions[history.current]
+    spec = _spec(lab, request, history.replicas)
     made = images.ensure_all()
     target = _target(lab, request, history, source, made)
     back_to = None if request.kind is Command.ROLLBACK or target.number == source.number else source.number
-    spec = _spec(lab, request, history.replicas, target.number, back_to)
+    spec = replace(spec, target=target.number, back_to=back_to)
     if history.running and history.rolling_to and target.number == source.number:
         source = history.revisions[history.rolling_to]  # what has to leave again
     steps, schema = _schema_steps(lab, request, source, target)
@@ -99,11 +99,21 @@ def _target(lab: Lab, request: RollRequest, history: History, source: Revision, 
     return target
 
 
-def _spec(lab: Lab, request: RollRequest, replicas: int, target: int, back_to: int | None) -> RolloutSpec:
-    """LabError `plan-refused` for times that cannot be meant together."""
-    spec = spec_of(request.shape, lab.manifest, replicas=replicas, target=target, back_to=back_to)
+def _spec(lab: Lab, request: RollRequest, replicas: int) -> RolloutSpec:
+    """To no revision yet. LabError `plan-refused` for times that cannot be meant together."""
+    rollback = request.kind is Command.ROLLBACK
+    spec = spec_of(request.shape, lab.manifest, replicas=replicas, target=0, back_to=None, rollback=rollback)
     refuse_timing(spec, lab.manifest.readiness)
     return replace(spec, wait_for_drain=not request.skip_drain)
+
+
+def _notes(lab: Lab, request: RollRequest, spec: RolloutSpec) -> tuple[str, ...]:
+    findings = refuse_timing(spec, lab.manifest.readiness)
+    said = tuple(finding.what for finding in findings if not finding.usual)
+    counting = [gate.measure for gate in spec.gates if gate.measure is Measure.ERROR_RATIO]
+    if counting and not request.load:
+        return (*said, f"the gate {counting[0]} needs requests: with no load of the lab's, others have to come")
+    return said
 
 
 def _schema_steps(

@@ -1,6 +1,6 @@
 """PURE: from what a person asks for to a rollout's spec: the same for `lab roll`, `lab plan` and `lab simulate`."""
 
-from dataclasses import dataclass, field
+from typing import TypeVar
 
 from lab.errors import LabError, UsageError
 from lab.gates import Gate, Measure
@@ -10,37 +10,24 @@ from lab.planner.budgets import amount, batch_of, budgets_of
 from lab.planner.ladder import Finding, timing
 from lab.planner.presets import preset
 from lab.ports import Readiness
+from lab.shape import WAYS, Shape, gate_of, share_of
 
-WHOLE = 100
+__all__ = ["MOST_REPLICAS", "Shape", "refuse_rate", "refuse_shape", "refuse_timing", "spec_of"]
+
 MOST_REPLICAS = 100_000
 """What no fleet of this size can be given can be given to no smaller one (held by a test)."""
+MOST_RATE = 5000.0
+"""More than one load of one process can offer on any machine: the run would only measure the load."""
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """How a rollout is to go. None: the manifest's value, or the default."""
-
-    order: Order | None = None
-    batch: str | None = None
-    max_surge: str | None = None
-    max_unavailable: str | None = None
-    like: str | None = None
-    on_fail: OnFail = OnFail.ROLLBACK
-    ready_timeout: float | None = None
-    drain_timeout: float | None = None
-    progress_timeout: float | None = None
-    hold_timeout: float = 0.0
-    bake: float = 0.0
-    wave_bake: float = 0.0
-    retries: int = 0
-    max_failure_ratio: str | None = None
-    gates: tuple[str, ...] = field(default=())
-    gate_samples: int = 50
-
-
-def spec_of(shape: Shape, manifest: Manifest, *, replicas: int, target: int, back_to: int | None) -> RolloutSpec:
+def spec_of(
+    shape: Shape, manifest: Manifest, *, replicas: int, target: int, back_to: int | None, rollback: bool = False
+) -> RolloutSpec:
     """UsageError for what cannot be meant, alone or together."""
-    strategy, surge, unavailable, ratio = _budgets(shape, manifest, replicas)
+    _refuse_two_ways(shape)
+    it = shape.over(manifest.rollback if rollback else manifest.update)
+    strategy, surge, unavailable, ratio = _budgets(it, replicas, asked=shape.batch is not None)
     return RolloutSpec(
         target=target,
         back_to=back_to,
@@ -49,72 +36,90 @@ def spec_of(shape: Shape, manifest: Manifest, *, replicas: int, target: int, bac
         strategy=strategy,
         surge=surge,
         unavailable=unavailable,
-        on_fail=shape.on_fail,
-        ready_timeout=manifest.ready_timeout if shape.ready_timeout is None else shape.ready_timeout,
-        drain_timeout=manifest.drain_timeout if shape.drain_timeout is None else shape.drain_timeout,
-        progress_timeout=600.0 if shape.progress_timeout is None else shape.progress_timeout,
-        hold_timeout=shape.hold_timeout,
-        bake=shape.bake,
-        wave_bake=shape.wave_bake,
-        retries=shape.retries,
-        max_failure_ratio=_ratio(shape.max_failure_ratio, "--max-failure-ratio") if shape.max_failure_ratio else ratio,
-        gates=tuple(_gate(text, shape.gate_samples) for text in shape.gates),
+        on_fail=_or(it.on_fail, OnFail.ROLLBACK),
+        ready_timeout=_or(it.ready_timeout, manifest.ready_timeout),
+        drain_timeout=_or(it.drain_timeout, manifest.drain_timeout),
+        progress_timeout=_or(it.progress_timeout, 600.0),
+        hold_timeout=_or(it.hold_timeout, 0.0),
+        bake=_or(it.bake, 0.0),
+        wave_bake=_or(it.wave_bake, 0.0),
+        retries=_or(it.retries, 0),
+        max_failure_ratio=ratio if it.max_failure_ratio is None else _ratio(it.max_failure_ratio),
+        gates=tuple(_gate(text, _or(it.gate_samples, 50)) for text in it.gates or ()),
     )
 
 
-def refuse_shape(shape: Shape, manifest: Manifest) -> None:
+def refuse_shape(shape: Shape, manifest: Manifest, *, rollback: bool = False) -> RolloutSpec:
     """Refuse what cannot be meant whatever the size of the fleet: no engine need be asked for that."""
-    spec = spec_of(shape, manifest, replicas=MOST_REPLICAS, target=0, back_to=None)
-    refuse_timing(spec, manifest.readiness)
+    try:
+        return spec_of(shape, manifest, replicas=MOST_REPLICAS, target=0, back_to=None, rollback=rollback)
+    except UsageError as error:
+        if error.id != "minimum-healthy":
+            raise
+        what = f"--like {shape.like} leaves none to replace in a fleet of any size"
+        raise UsageError(id=error.id, what=what, fix=error.fix) from error
 
 
 def refuse_timing(spec: RolloutSpec, readiness: Readiness) -> tuple[Finding, ...]:
-    """What is to be said of its times. LabError `plan-refused` for those that cannot be meant together."""
+    """What is to be said of it. LabError `plan-refused` for times that cannot be meant together."""
     findings = timing(spec, readiness)
     refusals = [finding.what for finding in findings if finding.refuses]
     if refusals:
-        raise LabError(id="plan-refused", what="; ".join(refusals), fix="lengthen the one, or shorten the other")
+        fix = "lengthen the one, or shorten the other: by a flag, or where the manifest says it"
+        raise LabError(id="plan-refused", what="; ".join(refusals), fix=fix)
     return findings
 
 
-def _budgets(shape: Shape, manifest: Manifest, replicas: int) -> tuple[Strategy, int, int, float]:
-    by_max = shape.max_surge is not None or shape.max_unavailable is not None
-    by_batch = shape.order is not None or shape.batch is not None
-    if sum((shape.like is not None, by_max, by_batch)) > 1:
+def refuse_rate(rate: float | None) -> None:
+    if rate is not None and not 0 < rate <= MOST_RATE:
+        raise UsageError(
+            id="rate",
+            what=f"{rate:g} requests a second cannot be offered",
+            fix=f"above 0 to {MOST_RATE:g}, or --no-load",
+        )
+
+
+def _refuse_two_ways(shape: Shape) -> None:
+    if sum(any(getattr(shape, name) is not None for name in way) for way in WAYS) > 1:
         raise UsageError(
             id="budgets",
             what="--like, --max-surge with --max-unavailable, and --order with --batch are three ways to say one thing",
             fix="use one of them",
         )
-    if shape.like is not None:
-        like = preset(shape.like, replicas)
+
+
+def _budgets(it: Shape, replicas: int, *, asked: bool) -> tuple[Strategy, int, int, float]:
+    if it.like is not None:
+        like = preset(it.like, replicas)
         return like.strategy, like.surge, like.unavailable, like.failure_ratio(replicas)
-    if by_max:
-        surge = amount(shape.max_surge or "0", "--max-surge")
-        unavailable = amount(shape.max_unavailable or "0", "--max-unavailable")
+    if it.max_surge is not None or it.max_unavailable is not None:
+        surge = amount(it.max_surge or "0", "--max-surge")
+        unavailable = amount(it.max_unavailable or "0", "--max-unavailable")
         return (Strategy.ROLLING, *budgets_of(replicas, surge, unavailable), 0.0)
-    first = (shape.order or manifest.order) is Order.START_FIRST
-    many = batch_of(replicas, amount(shape.batch or str(manifest.batch), "--batch"), start_first=first)
+    first = _or(it.order, Order.START_FIRST) is Order.START_FIRST
+    if asked:
+        many = batch_of(replicas, amount(it.batch or "1", "--batch"), start_first=first)
+    else:
+        many = min(int(it.batch or 1), replicas)  # the manifest's counts for fleets of any size
     return Strategy.WAVES, many if first else 0, 0 if first else many, 0.0
 
 
 def _gate(text: str, minimum: int) -> Gate:
-    """`error-ratio=5%`."""
-    name, _, limit = text.partition("=")
-    if name not in set(Measure):
-        raise UsageError(id="gate", what=f"--gate {text!r}: there is no such gate", fix=f"one of: {', '.join(Measure)}")
-    measure = Measure(name)
-    return Gate(
-        measure=measure, limit=_ratio(limit, "--gate"), minimum=minimum if measure is Measure.ERROR_RATIO else 1
-    )
-
-
-def _ratio(text: str, option: str) -> float:
-    number = text.removesuffix("%")
     try:
-        value = float(number) / (WHOLE if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise UsageError(id="ratio", what=f"{option}: {text!r} is no share", fix="5% or 0.05")
-    return value
+        measure, limit = gate_of(text)
+    except ValueError as error:
+        known = text.partition("=")[0] in set(Measure)
+        fix = f"one of: {', '.join(f'{measure}=5%' for measure in Measure)}"
+        raise UsageError(id="ratio" if known else "gate", what=f"--gate: {error}", fix=fix) from error
+    return Gate(measure=measure, limit=limit, minimum=minimum if measure is Measure.ERROR_RATIO else 1)
+
+
+def _ratio(text: str) -> float:
+    try:
+        return share_of(text)
+    except ValueError as error:
+        raise UsageError(id="ratio", what=f"--max-failure-ratio: {error}", fix="--max-failure-ratio 5%") from error
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value

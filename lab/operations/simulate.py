@@ -9,7 +9,7 @@ from lab.folds import History, history_of
 from lab.journal import SqliteJournal
 from lab.manifest import Manifest
 from lab.migrate import ChangePlan
-from lab.operations.shape import MOST_REPLICAS, Shape, refuse_timing, spec_of
+from lab.operations.shape import MOST_REPLICAS, Shape, refuse_rate, refuse_shape, refuse_timing, spec_of
 from lab.plan import Plan, notices_of, waves_of, worst_seconds
 from lab.report.simulation import Row
 from lab.sim.faults import Fault
@@ -33,6 +33,8 @@ def simulation_of(lab: Lab, question: Question) -> Simulation:
     """UsageError or LabError for what cannot be meant."""
     manifest = lab.manifest
     manifest.version(question.version)
+    refuse_rate(question.rate)
+    refuse_shape(question.shape, manifest)
     source, replicas = _now(lab, question, manifest)
     spec = spec_of(question.shape, manifest, replicas=replicas, target=NEW, back_to=OLD)
     return Simulation(
@@ -74,6 +76,7 @@ def _history(lab: Lab) -> History:
 
 def plan(lab: Lab, question: Question) -> Plan:
     """What the rollout would do. LabError `plan-refused` for times that cannot be meant together."""
+    refuse_timing(refuse_shape(question.shape, lab.manifest), lab.manifest.readiness)
     it = replace(simulation_of(lab, question), usual=replace(USUAL, jitter=0.0))
     findings = refuse_timing(it.spec, it.readiness)
     done = simulate(it)

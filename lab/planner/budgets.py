@@ -8,6 +8,7 @@ from lab.errors import UsageError
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 _WHOLE = 100
+_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Amount:
 def amount(text: str, option: str) -> Amount:
     """`3` or `25%`."""
     found = _AMOUNT.fullmatch(text.strip())
-    if not found or (not found[2] and "." in found[1]):
+    if not found or len(found[1]) > _DIGITS or (not found[2] and "." in found[1]):
         raise UsageError(id="amount", what=f"{option}: {text!r} is neither a number nor a percentage", fix="3 or 25%")
     return Amount(number=float(found[1]), percent=bool(found[2]))
 

@@ -4,18 +4,23 @@ min-ready < ready timeout < progress timeout; a drain fits into the progress tim
 to fail in it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.model import RolloutSpec
+from lab.model import RolloutSpec, Strategy
 from lab.ports import Readiness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`refuses`: with these times the rollout could only fail, or would prove nothing."""
+    """`refuses`: with these times the rollout could only fail, or would prove nothing.
+
+    `usual`: true of most rollouts, so that only a plan says it.
+    """
 
     refuses: bool
     what: str
+    usual: bool = False
 
 
 def seconds_to_prove(readiness: Readiness) -> float:
@@ -62,15 +67,17 @@ def timing(spec: RolloutSpec, readiness: Readiness) -> tuple[Finding, ...]:
             True,
             f"a bake of {bake:g}s is over before a probe can fail in it, which takes {notice:g}s",
         ),
-        (
-            bake == 0,
-            False,
-            f"no bake: what fails within {notice:g}s of the last admission is not noticed (--bake {notice:g}s)",
-        ),
-        (
-            bake > 0 and not spec.gates,
-            False,
-            "no gate: the bake sees replicas that die or are not ready, not those that answer errors",
-        ),
     ]
-    return tuple(Finding(refuses=refuses, what=what) for holds, refuses, what in checks if holds)
+    said = [Finding(refuses=refuses, what=what) for holds, refuses, what in checks if holds]
+    return (*said, *(Finding(refuses=False, what=what, usual=usual) for what, usual in _notes(spec, bake, notice)))
+
+
+def _notes(spec: RolloutSpec, bake: float, notice: float) -> Iterator[tuple[str, bool]]:
+    if spec.wave_bake > 0 and spec.strategy is not Strategy.WAVES:
+        yield f"{spec.strategy} has no waves: the bake of {spec.wave_bake:g}s after each is one at the end", False
+    if spec.unavailable >= spec.replicas:
+        yield "for a while nobody serves: requests wait in the proxy", False
+    if bake == 0:
+        yield f"no bake: what fails within {notice:g}s of the last admission is not noticed (--bake {notice:g}s)", True
+    if bake > 0 and not spec.gates:
+        yield "no gate: the bake sees replicas that die or are not ready, not those that answer errors", True

@@ -50,8 +50,6 @@ def render_plan(plan: Plan) -> str:
     if plan.schema_must_serve:
         phases = ", ".join(plan.schema_phases) or "none does"
         lines.append(f"{'schema':<10} must serve {' and '.join(plan.schema_must_serve)}: {phases}")
-    if plan.lowest == 0:
-        lines.append(f"{'note':<10} for a while nobody serves: requests wait in the proxy")
     lines += [f"{'note':<10} {finding.what}" for finding in plan.findings]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

@@ -1,14 +1,18 @@
 """The manifest that ships, durations, and what each kind of broken manifest is told."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.durations import seconds
 from lab.errors import LabError, UsageError
 from lab.manifest import Manifest, read_manifest
-from lab.model import Order
+from lab.model import OnFail, Order
 from lab.ports import Readiness
+from lab.sections import Section
+from lab.shape import Shape
 
 SHIPPED = Path(__file__).parents[2] / "compose/lab.yaml"
 
@@ -16,7 +20,8 @@ SHIPPED = Path(__file__).parents[2] / "compose/lab.yaml"
 def test_the_shipped_manifest_reads() -> None:
     manifest = read_manifest(SHIPPED)
 
-    assert (manifest.service, manifest.replicas, manifest.order, manifest.batch) == ("app", 3, Order.START_FIRST, 1)
+    assert (manifest.service, manifest.replicas) == ("app", 3)
+    assert manifest.update == Shape(order=Order.START_FIRST, batch="1") == manifest.rollback
     assert manifest.readiness == Readiness(path="/readyz", port=8080, passes=2, min_ready=1.0, identity=True)
     assert (manifest.ready_timeout, manifest.drain_timeout, manifest.stop_grace) == (30.0, 30.0, 10.0)
     assert (manifest.load.rate, manifest.load.baseline, manifest.load.min_requests) == (100.0, 3.0, 500)
@@ -49,7 +54,7 @@ def manifest(lab: str = "versions: {v1: {}}", service: str = "") -> str:
 def test_what_is_not_said_has_the_documented_defaults(tmp_path: Path) -> None:
     found = read(tmp_path, manifest())
 
-    assert (found.service, found.replicas, found.order, found.batch) == ("web", 3, Order.START_FIRST, 1)
+    assert (found.service, found.replicas, found.update, found.rollback) == ("web", 3, Shape(), Shape())
     assert found.readiness == Readiness(identity=False)
     assert (found.ready_timeout, found.drain_timeout, found.stop_grace) == (30.0, 30.0, 10.0)
     assert (found.load.rate, found.load.baseline, found.load.min_requests) == (100.0, 3.0, 500)
@@ -69,6 +74,66 @@ def test_the_schema_plan_is_found_from_the_manifest(tmp_path: Path) -> None:
     found = read(tmp_path, manifest("versions: {v1: }, schema: {plan: ../plan.toml}"))
 
     assert found.schema_plan == tmp_path.parent / "plan.toml"
+
+
+def test_compose_s_words_for_a_roll_and_the_lab_s_own_shape_it(tmp_path: Path) -> None:
+    config = (
+        "deploy: {update_config: {parallelism: 2, order: stop-first, delay: 20s, monitor: 1m, failure_action: pause, "
+        "max_failure_ratio: 0.1}}"
+    )
+    own = "progress_timeout: 5m, hold_timeout: 1m, gates: [error-ratio=5%], gate_samples: 80, retries: 2"
+    found = read(tmp_path, manifest(f"versions: {{v1: }}, {own}", config))
+
+    assert found.update == Shape(
+        order=Order.STOP_FIRST,
+        batch="2",
+        wave_bake=20.0,
+        bake=60.0,
+        on_fail=OnFail.PAUSE,
+        max_failure_ratio="0.1",
+        progress_timeout=300.0,
+        hold_timeout=60.0,
+        gates=("error-ratio=5%",),
+        gate_samples=80,
+        retries=2,
+    )
+
+
+def test_a_rollback_has_its_own_words_and_for_the_rest_those_of_a_roll(tmp_path: Path) -> None:
+    config = (
+        "deploy: {update_config: {parallelism: 2, monitor: 1m}, rollback_config: {parallelism: 3, order: stop-first}}"
+    )
+    found = read(tmp_path, manifest(service=config))
+
+    assert found.rollback == Shape(order=Order.STOP_FIRST, batch="3", bake=60.0)
+    assert found.update == Shape(batch="2", bake=60.0)
+
+
+PAGE = Path(__file__).parents[2] / "docs/reference/manifest.md"
+
+
+def test_the_page_has_every_key_that_is_read_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: set[str] = set()
+    get, find = Section.get, Section.find
+
+    def note(section: Section, key: str) -> None:
+        at = f"{section.at}.{key}".removeprefix("services.web.")
+        keys.add(at.replace("versions.v1", "versions.NAME").replace("environment.A", "environment.VARIABLE"))
+
+    def noted_get(section: Section, key: str, read: Any, default: object) -> Any:
+        note(section, key)
+        return get(section, key, read, default)
+
+    def noted_find(section: Section, key: str, read: Any) -> Any:
+        note(section, key)
+        return find(section, key, read)
+
+    monkeypatch.setattr(Section, "get", noted_get)
+    monkeypatch.setattr(Section, "find", noted_find)
+    read(tmp_path, manifest("versions: {v1: {environment: {A: x}}}"))
+    leaves = {key for key in keys if not any(other.startswith(f"{key}.") for other in keys)}
+
+    assert set(re.findall(r"^\| `([^`]+)`", PAGE.read_text(), re.MULTILINE)) == leaves
 
 
 BROKEN = {
@@ -105,17 +170,66 @@ BROKEN = {
     ),
     "an unknown order": (
         manifest(service="deploy: {update_config: {order: both}}"),
-        "order: 'both' is not a valid Order",
+        "services.web.deploy.update_config.order: 'both' is neither start-first nor stop-first",
     ),
     "a number for a duration": (
         manifest("versions: {v1: }, ready_timeout: 30"),
-        "ready_timeout: 30 is not a duration such as",
+        "services.web.x-lab.ready_timeout: 30 is not a duration such as",
     ),
     "a path without its slash": (
         manifest("versions: {v1: }, readiness: {path: readyz}"),
         "path: 'readyz' is not a path",
     ),
     "a word for a truth": (manifest("versions: {v1: }, readiness: {identity: 'no'}"), "identity: 'no' is neither"),
+    "a failed version is rolled on with": (
+        manifest(service="deploy: {update_config: {failure_action: continue}}"),
+        "services.web.deploy.update_config.failure_action: 'continue' would go on with a version that failed",
+    ),
+    "a failure action of another kind": (
+        manifest(service="deploy: {update_config: {failure_action: shrug}}"),
+        "failure_action: 'shrug' is neither pause nor rollback",
+    ),
+    "a rollback that is rolled back": (
+        manifest(service="deploy: {rollback_config: {failure_action: rollback}}"),
+        "services.web.deploy.rollback_config.failure_action: 'rollback': a rollback that fails pauses",
+    ),
+    "a delay in plain seconds": (
+        manifest(service="deploy: {update_config: {delay: 10}}"),
+        "services.web.deploy.update_config.delay: 10 is not a duration such as",
+    ),
+    "a monitor of ages": (
+        manifest(service="deploy: {update_config: {monitor: 9999h}}"),
+        "services.web.deploy.update_config.monitor: 9999h is longer than a year",
+    ),
+    "a ratio above one": (
+        manifest(service="deploy: {update_config: {max_failure_ratio: 20}}"),
+        "services.web.deploy.update_config.max_failure_ratio: '20' is no share such as 5% or 0.05",
+    ),
+    "a ratio that is a truth": (
+        manifest(service="deploy: {update_config: {max_failure_ratio: true}}"),
+        "max_failure_ratio: True is no share",
+    ),
+    "a gate of no name": (
+        manifest("versions: {v1: }, gates: [luck=1%]"),
+        "services.web.x-lab.gates: 'luck=1%': there is no such gate, only error-ratio and unready-ratio",
+    ),
+    "a gate without its limit": (manifest("versions: {v1: }, gates: [error-ratio]"), "x-lab.gates: '' is no share"),
+    "a gate outside a list": (
+        manifest("versions: {v1: }, gates: error-ratio=5%"),
+        "x-lab.gates: 'error-ratio=5%' is not a list such as [error-ratio=5%]",
+    ),
+    "retries below none": (manifest("versions: {v1: }, retries: -1"), "services.web.x-lab.retries: -1 is not a whole"),
+    "samples of none": (manifest("versions: {v1: }, gate_samples: 0"), "services.web.x-lab.gate_samples: 0 is not a"),
+    "a misspelt key": (
+        manifest("versions: {v1: }, progres_timeout: 1m"),
+        "services.web.x-lab.progres_timeout: there is no such key; there are drain_timeout, gate_samples, gates, ",
+    ),
+    "a misspelt key of Compose": (
+        manifest(service="deploy: {update_config: {paralelism: 2}}"),
+        "services.web.deploy.update_config.paralelism: there is no such key; there are delay, failure_action",
+    ),
+    "a rate of less than none": (manifest("versions: {v1: }, load: {rate: -1}"), "load.rate: -1 is no number of"),
+    "a rate of no number": (manifest("versions: {v1: }, load: {rate: .nan}"), "load.rate: nan is no number of"),
     "a word for a rate": (manifest("versions: {v1: }, load: {rate: fast}"), "rate: could not convert"),
 }
 
