@@ -193,6 +193,11 @@ class ClientConnection(web.RequestHandler):
         self._tunnel.client_ended()
         return True
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Only what was paused: aiohttp's bodies ask for this at every read."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.serving is not None:

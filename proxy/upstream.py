@@ -61,6 +61,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._made = made
         self._lost = lost
         self._transport: asyncio.Transport | None = None
+        self._poller: select.poll | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._receiver: Receiver | None = None
         self._tunnel: Tunnelled | None = None
@@ -88,12 +89,16 @@ class UpstreamConnection(asyncio.Protocol):
 
     def is_quiet(self) -> bool:
         """Whether nothing has arrived that was not read yet, not even its end."""
-        sock = None if self._transport is None else self._transport.get_extra_info("socket")
-        if sock is None:
-            return False
-        poller = select.poll()
-        poller.register(sock.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-        return not poller.poll(0)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False  # its number may be another socket's by now
+        if self._poller is None:
+            sock = transport.get_extra_info("socket")
+            if sock is None:
+                return False
+            self._poller = select.poll()
+            self._poller.register(sock.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+        return not self._poller.poll(0)
 
     def start(self, receiver: Receiver, request: bytes, *, head_only: bool) -> None:
         self._begin(head_only=head_only)
