@@ -3,10 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from lab.cli import main
+from lab.model import Ending
+from lab.operations.roll import RollResult
 from tests import golden_files
 
 Run = Callable[..., tuple[int, str, str]]
@@ -97,12 +101,49 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(lab: Run, arguments: li
     assert "  fix    " in err
 
 
+SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
+
+
+def valid(data: Any, name: str) -> Any:
+    """It fits the committed schema, which has every key of it and of what it is made of."""
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    closed = json.loads(json.dumps(schema).replace('"additionalProperties": true', '"additionalProperties": false'))
+    parts = {key: {**part, "additionalProperties": False} for key, part in schema.get("$defs", {}).items()}
+    Draft202012Validator({**closed, "$defs": parts}).validate(data)
+    assert data["schema"] == schema["$id"] == f"lab.{name}/1"
+    return data
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_same_as_json_fits_its_schema(lab: Run, name: str) -> None:
+    command = SHOWN[name][0]
+
+    valid(json.loads(lab(*SHOWN[name], "--json")[1]), command)
+
+
 def test_a_plan_and_a_simulation_are_json_as_well(lab: Run) -> None:
     plan = json.loads(lab("plan", "v2", "--json")[1])
     done = json.loads(lab("simulate", "v2", "--json")[1])
 
     assert (plan["schema"], len(plan["waves"]), plan["peak"], plan["lowest"]) == ("lab.plan/1", 3, 4, 3)
     assert (done["schema"], done["rows"][0]["ending"], len(done["journal_sha256"])) == ("lab.simulate/1", "done", 64)
+
+
+def test_the_schema_of_a_simulation_knows_every_ending() -> None:
+    schema = json.loads((SCHEMAS / "simulate.schema.json").read_text())
+
+    assert schema["$defs"]["row"]["properties"]["ending"]["enum"] == list(Ending)
+
+
+def test_a_roll_with_nothing_to_do_fits_its_schema(lab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object, **__: object) -> RollResult:
+        return RollResult(version="v1", run=None)
+
+    monkeypatch.setattr("lab.operations.roll.roll", nothing)
+
+    for words in (["roll", "v1"], ["rollback"]):
+        assert valid(json.loads(lab(*words, "--json")[1]), "roll")["changed"] is False
 
 
 def test_the_same_seed_gives_the_same_journal_byte_for_byte_and_another_seed_another(lab: Run) -> None:
