@@ -171,7 +171,45 @@ def _waiting(d: Mapping[str, Any]) -> tuple[str, str, str]:
     return "waiting", "for", f"{d['on']}{left}"
 
 
-_SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str]]] = {
+_TURNS = {
+    "baked": "baked",
+    "held": "holding",
+    "released": "goes on",
+    "paused": "paused",
+    "resumed": "resumed",
+    "aborted": "aborting",
+    "failed": "failed",
+}
+
+
+def _turned(d: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """The way back has a line of its own, and so has the reason why a version failed."""
+    happening = d["happening"]
+    if happening == "wave-serves":
+        return "roll", "baking", f"{d['serving']} of the new version in rotation"
+    told = d["cause"] in {"version", "gate"} and happening in {"paused", "aborted", "failed"}
+    if happening not in _TURNS or (told and happening == "failed"):
+        return None
+    return "roll", _TURNS[happening], "" if told else d["reason"]
+
+
+def _try_failed(d: Mapping[str, Any]) -> tuple[str, str, str]:
+    again = "" if d["last"] else "; its slot tries again"
+    return d["replica"] or f"slot {d['slot']}", "failed", d["reason"] + again
+
+
+def _asked(d: Mapping[str, Any]) -> tuple[str, str, str]:
+    to = d.get("replicas") or (f"revision {d['to']}" if d.get("to") else None)
+    return "operator", "asks for", d["command"] + (f" to {to}" if to else "")
+
+
+def _away(d: Mapping[str, Any]) -> tuple[str, str, str]:
+    seconds = d["seconds"]
+    what = f"nobody looked for {seconds:.0f}s" if seconds >= 0 else f"the clock went back by {-seconds:.0f}s"
+    return "roll", "was away", f"{what}: no deadline counts that"
+
+
+_SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str] | None]] = {
     "rollout-started": _started,
     "replica-died": lambda d: (
         d["replica"],
@@ -183,4 +221,10 @@ _SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str]]] = {
     "schema-step": lambda d: ("schema", d["phase"], d["what"]),
     "load-started": lambda d: ("load", "started", f"{d['rate']:g} requests/s"),
     "waiting": _waiting,
+    "phase-changed": _turned,
+    "try-failed": _try_failed,
+    "asked": _asked,
+    "refused": lambda d: ("operator", "refused", f"{d['command']}: {d['why']}"),
+    "scaled": lambda d: ("roll", "scaled", f"to {d['replicas']} replicas"),
+    "looked-away": _away,
 }

@@ -9,7 +9,7 @@ from lab.assembly import Lab
 from lab.controller import Ended
 from lab.errors import LabError
 from lab.model import Ending
-from lab.operations.timeline import deaths_of, steps_of, swaps_of
+from lab.operations.timeline import deaths_of, services_of, steps_of, swaps_of
 from lab.ports import Event
 from lab.proof import (
     AppLog,
@@ -111,6 +111,7 @@ def _facts(lab: Lab, record: RunRecord) -> RunFacts:
         min_requests=record.min_requests,
         steps=steps_of(record.events),
         swaps=swaps_of(record.events),
+        services=services_of(record.events),
         deaths=deaths_of(record.events),
         executions=executions,
         parcels=parcels,

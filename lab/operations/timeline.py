@@ -1,10 +1,10 @@
-"""PURE: what the journal's events of one run tell the proof: steps, swaps and deaths."""
+"""PURE: what the journal's events of one run tell the proof: steps, swaps, services and deaths."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.ports import Event
-from lab.proof import Death, Step, Swap
+from lab.proof import Death, Service, Step, Swap
 
 
 @dataclass(slots=True)
@@ -75,6 +75,33 @@ def _swap(d: Mapping[str, object], retired: Mapping[str, int], stopping: Mapping
         exit_code=code if isinstance(code, int) else None,
         oom=bool(d.get("oom")),
     )
+
+
+def services_of(events: Sequence[Event]) -> tuple[Service, ...]:
+    """When each replica of the version that was rolled got requests, from its first admission to its last end."""
+    target = next((event.data["target"] for event in events if event.type == "rollout-started"), None)
+    intended: dict[str, int] = {}
+    found: dict[str, Service] = {}
+    for event in events:
+        d = event.data
+        if d.get("revision") != target or "refused" in d:
+            continue
+        match event.type, d.get("verb"):
+            case "act-intended", "admit":
+                intended[d["replica"]] = event.t_ns
+            case "act-done", "admit" | "restore":
+                found[d["replica"]] = _serves(d["replica"], found, {d["replica"]: event.t_ns})
+            case ("act-done", "retire") | ("replica-died", _) if d["replica"] in {*found, *intended}:
+                # an admission that was done and never told: its controller was killed
+                serves = _serves(d["replica"], found, intended)
+                found[d["replica"]] = replace(serves, until_ns=event.t_ns)
+    return tuple(found.values())
+
+
+def _serves(replica: str, known: Mapping[str, Service], since: Mapping[str, int]) -> Service:
+    if replica in known:
+        return replace(known[replica], until_ns=None)
+    return Service(replica=replica, from_ns=since[replica])
 
 
 def deaths_of(events: Sequence[Event]) -> tuple[Death, ...]:

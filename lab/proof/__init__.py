@@ -14,6 +14,7 @@ from lab.proof.records import (
     Outcome,
     ProxyLedger,
     RunFacts,
+    Service,
     Step,
     Swap,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "ProxyLedger",
     "Reason",
     "RunFacts",
+    "Service",
     "Step",
     "Swap",
     "UnknownVerdictError",

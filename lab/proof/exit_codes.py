@@ -9,6 +9,7 @@ from lab.proof.result import VerdictOutcome
 OF_ROLLOUT: Mapping[Outcome, int] = {
     Outcome.ROLLED_BACK: 1,
     Outcome.FAILED: 1,
+    Outcome.ABORTED: 1,
     Outcome.PAUSED: 1,
     Outcome.PAUSED_ENVIRONMENT: 3,
     Outcome.INTERRUPTED: 130,

@@ -191,6 +191,7 @@ class Outcome(StrEnum):
     DONE = "done"
     ROLLED_BACK = "rolled-back"
     FAILED = "failed"
+    ABORTED = "aborted"
     PAUSED = "paused"
     PAUSED_ENVIRONMENT = "paused-environment"
     INTERRUPTED = "interrupted"
@@ -227,6 +228,15 @@ class Swap:
     in_flight_at_stop: int | None = None
     exit_code: int | None = None
     oom: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A replica of the version that was rolled, from its admission to its retirement or death. None: it goes on."""
+
+    replica: str
+    from_ns: int
+    until_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +281,7 @@ class RunFacts:
     slow_objective_ms: float | None = None
     steps: tuple[Step, ...] = ()
     swaps: tuple[Swap, ...] = ()
+    services: tuple[Service, ...] = ()
     deaths: tuple[Death, ...] = ()
     executions: tuple[Execution, ...] | None = None
     parcels: frozenset[int] | None = None

@@ -136,6 +136,24 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blast:
+    """What a version that was not kept, or that failed, had to do with the users' requests.
+
+    seconds: from its first admission to its last retirement or death. replicas: how many of it were admitted.
+    answered: requests that it answered; errors: those of them that were server errors or wrong. unanswered: requests
+    whose last attempt went to it and got no whole answer. share: all these, of all requests of the run. None: no load.
+    """
+
+    version: str
+    replicas: int
+    seconds: float
+    answered: int | None = None
+    errors: int | None = None
+    unanswered: int | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEcho:
     run: str
     project: str
@@ -186,3 +204,4 @@ class Verdict:
     exposure: tuple[Swap, ...]
     cut: int = 0
     restarts: tuple[ProxyRestart, ...] = ()
+    blast: Blast | None = None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from lab.proof.blast import BlastCount, is_told
 from lab.proof.breakages import breakages
 from lab.proof.classes import classify, is_drop
 from lab.proof.drops import Fleet, drop_of, fleet_of, left_unanswered, losses
@@ -31,7 +32,8 @@ def judge(
     """No client ledger means no load: the verdict then reads "not measured"."""
     logs = tuple(apps)
     came_back = () if proxy is None else proxy.restarts
-    count = _Count(facts, fleet_of(facts, logs), came_back, strict=strict, slow_cohorts=slow_cohorts)
+    fleet = fleet_of(facts, logs)
+    count = _Count(facts, fleet, came_back, BlastCount(facts, fleet), strict=strict, slow_cohorts=slow_cohorts)
     if client is not None:
         for joined in join(client, proxy, logs, facts.executions):
             count.take(joined)
@@ -65,6 +67,9 @@ def judge(
         exposure=facts.swaps,
         cut=count.classes[Class.CUT],
         restarts=restarts,
+        blast=count.blast.blast(None if client is None else count.classes.total())
+        if is_told(facts.rollout, outcome)
+        else None,
     )
 
 
@@ -82,6 +87,7 @@ class _Count:
     facts: RunFacts
     fleet: Fleet
     restarts: tuple[Restart, ...]
+    blast: BlastCount
     strict: bool = field(kw_only=True)
     slow_cohorts: frozenset[str] = field(kw_only=True)
     classes: Counter[Class] = field(default_factory=Counter)
@@ -99,6 +105,7 @@ class _Count:
     def take(self, joined: Joined) -> None:
         cls = classify(joined, self.facts.parcels)
         self.classes[cls] += 1
+        self.blast.take(joined, cls)
         self.asked.update(attempt.replica for attempt in joined.attempts or ())
         if joined.end is None:
             self.begun_unanswered += left_unanswered(joined, self.fleet)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lab.proof.records import Failure
-from lab.proof.result import AppSaw, Breakage, Class, Drop, Loss, MadeBy, Verdict, VerdictOutcome
+from lab.proof.result import AppSaw, Blast, Breakage, Class, Drop, Loss, MadeBy, Verdict, VerdictOutcome
 from lab.report.numbers import count, many, seconds
 from lab.report.table import table
 
@@ -34,6 +34,22 @@ def failure_block(failure: Failure | None) -> list[str]:
         )
         for line in labelled(label, text)
     ]
+
+
+def blast_block(blast: Blast | None) -> list[str]:
+    """One line: what the version that was not kept had to do with the users' requests."""
+    if blast is None:
+        return []
+    if not (blast.replicas or blast.answered or blast.unanswered):
+        return labelled("blast", f"{blast.version} was given no request")
+    where = f"{seconds(blast.seconds)} on {many(blast.replicas, 'replica')}"
+    if blast.answered is None or blast.unanswered is None or blast.errors is None or blast.share is None:
+        return labelled("blast", f"{blast.version} was in rotation for {where}; what it answered was not measured")
+    told = (
+        f"{blast.version} answered {many(blast.answered, 'request')} in {where}, {count(blast.errors)} of them errors"
+    )
+    left = f"; {count(blast.unanswered)} more got no answer from it" if blast.unanswered else ""
+    return labelled("blast", f"{told}{left} ({blast.share:.1%} of all requests)")
 
 
 def labelled(label: str, text: str) -> list[str]:

@@ -9,6 +9,7 @@ WORDS = {
     Outcome.DONE: "done in",
     Outcome.ROLLED_BACK: "rolled back after",
     Outcome.FAILED: "failed after",
+    Outcome.ABORTED: "aborted after",
     Outcome.PAUSED: "paused after",
     Outcome.PAUSED_ENVIRONMENT: "paused after",
     Outcome.INTERRUPTED: "interrupted after",

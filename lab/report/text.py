@@ -2,6 +2,7 @@
 
 from lab.proof.result import Verdict
 from lab.report.blocks import (
+    blast_block,
     breakages_block,
     deaths_block,
     doubts_block,
@@ -18,7 +19,7 @@ from lab.report.table import table
 def render_text(verdict: Verdict, *, data: str | None = None, ascii_only: bool = False, details: bool = False) -> str:
     """`data` is the run's folder as the caller names it; `details` adds versions and exposure."""
     blocks = [
-        failure_block(verdict.run.failure),
+        failure_block(verdict.run.failure) + blast_block(verdict.blast),
         drops_block(verdict.drops),
         breakages_block(verdict.schema_breakages),
         deaths_block(verdict.deaths),

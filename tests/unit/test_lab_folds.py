@@ -5,9 +5,9 @@ import pytest
 from lab.folds import Counts, counts_of, history_of
 from lab.model import Container, EjectedBy, Health, Place, Probe, Revision
 from lab.observation import merge
-from lab.operations.timeline import deaths_of, steps_of, swaps_of
+from lab.operations.timeline import deaths_of, services_of, steps_of, swaps_of
 from lab.ports import Event, Route, Seen
-from lab.proof import Death, Step, Swap
+from lab.proof import Death, Service, Step, Swap
 
 
 def event(type: str, run: str = "r", t: int = 0, **data: object) -> Event:
@@ -223,6 +223,54 @@ def test_who_was_killed_in_the_moment_in_which_it_was_stopped_died() -> None:
     stopped = act("done", "stop", "1.1", t=9, exit_code=137, oom=False, killed=True)
     at_its_deadline = act("done", "stop", "2.1", t=9, exit_code=137, oom=False, killed=False)
     assert deaths_of([stopped, at_its_deadline]) == (Death(replica="app-1.1", t_ns=9, exit_code=137, oom=False),)
+
+
+ROLL_TO_2 = event("rollout-started", target=2)
+NEW = {"revision": 2}
+
+
+def test_a_replica_of_the_new_version_serves_from_its_admission_to_its_last_retirement() -> None:
+    services = services_of(
+        [
+            ROLL_TO_2,
+            act("intended", "admit", "1.2", 9, **NEW),
+            act("done", "admit", "1.2", 10, **NEW),
+            act("done", "retire", "1.2", 20, **NEW),
+            act("done", "restore", "1.2", 25, **NEW),
+            act("done", "retire", "1.2", 30, **NEW),
+            act("done", "admit", "2.2", 12, **NEW),
+        ]
+    )
+
+    assert services == (
+        Service(replica="app-1.2", from_ns=10, until_ns=30),
+        Service(replica="app-2.2", from_ns=12, until_ns=None),
+    )
+
+
+def test_a_service_ends_with_a_death_and_a_later_retirement_does_not_prolong_it() -> None:
+    admitted = [ROLL_TO_2, act("done", "admit", "1.2", 10, **NEW), died("1.2", t=17)]
+
+    assert services_of(admitted) == (Service(replica="app-1.2", from_ns=10, until_ns=17),)
+
+
+def test_old_replicas_and_those_that_were_never_admitted_do_no_service_of_the_new_version() -> None:
+    others = [
+        ROLL_TO_2,
+        act("done", "admit", "3.1", 10, revision=1),
+        act("done", "retire", "1.1", 10, revision=1),
+        act("done", "join", "1.2", 11, **NEW),
+        act("done", "admit", "1.2", 12, **NEW, refused="not-proven"),
+        act("done", "retire", "1.2", 13, **NEW),
+    ]
+
+    assert services_of(others) == ()
+
+
+def test_an_admission_that_its_controller_did_not_live_to_tell_began_when_it_was_meant() -> None:
+    killed = [ROLL_TO_2, act("intended", "admit", "1.2", 10, **NEW), died("1.2", t=17)]
+
+    assert services_of(killed) == (Service(replica="app-1.2", from_ns=10, until_ns=17),)
 
 
 def seen(name: str, **more: object) -> Seen:

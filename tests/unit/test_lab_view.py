@@ -116,8 +116,13 @@ def about(name: str, verb: str, **more: object) -> dict[str, object]:
     return {"verb": verb, "replica": f"app-{name}", "slot": slot, "generation": generation, "version": "v1", **more}
 
 
-def line(type: str, seconds: float, **data: object) -> str | None:
+def line(type: str, seconds: float, /, **data: object) -> str | None:
     return progress_line(Event(type=type, run="r", t_ns=NOW + round(seconds * SECOND), data=data), NOW)
+
+
+def turn(happening: str, cause: str, reason: str = "", serving: int = 0) -> dict[str, object]:
+    counted = {"serving": serving, "requests": 0, "errors": 0}
+    return {"happening": happening, "phase": "rolling", "cause": cause, "reason": reason, "target": 2, **counted}
 
 
 STARTED = {"replicas": 3, "target": 2, "spec": {"surge": 1, "unavailable": 0, "strategy": "waves"}}
@@ -147,6 +152,26 @@ SHOWN = [
     line("replica-died", 42, **DIED, exit_code=None),
     line("version-failed", 43, reason="app-1.2 never became ready within 30s", where="", detail="", log=[]),
     line("turned-back", 43, revision=1, version="v1", reason="app-1.2 never became ready within 30s"),
+    line("phase-changed", 50, **turn("wave-serves", "version", serving=1)),
+    line("phase-changed", 57, **turn("baked", "gate", "error-ratio 0.00% (0 of 213 requests), limit 5.00%")),
+    line("phase-changed", 58, **turn("held", "environment", "the daemon does not answer")),
+    line("phase-changed", 59, **turn("released", "environment", "trying again")),
+    line("phase-changed", 60, **turn("paused", "environment", "the daemon does not answer")),
+    line("phase-changed", 60, **turn("paused", "version", "app-1.2 never became ready within 30s")),
+    line("phase-changed", 61, **turn("resumed", "operator", "asked by an operator")),
+    line("phase-changed", 62, **turn("aborted", "operator", "asked by an operator")),
+    line("phase-changed", 63, **turn("aborted", "version", "app-1.2 never became ready within 30s")),
+    line("phase-changed", 64, **turn("failed", "stall", "no progress for 600s: the fleet to settle")),
+    line("try-failed", 70, slot=1, replica="app-1.2", reason="never became ready within 30s", last=False, revision=2),
+    line("try-failed", 71, slot=1, replica="app-1.3", reason="never became ready within 30s", last=True, revision=2),
+    line("try-failed", 72, slot=1, replica="", reason="died 4 times after it was ready", last=True, revision=2),
+    line("asked", 80, number=1, command="pause", replicas=None, to=None),
+    line("asked", 81, number=2, command="scale", replicas=5, to=None),
+    line("asked", 82, number=3, command="rollback", replicas=None, to=4),
+    line("refused", 83, command="resume", why="cannot resume a rollout that is rolling", answers=1),
+    line("scaled", 84, replicas=5, filled_old=[4], answers=2),
+    line("looked-away", 90, seconds=75.4),
+    line("looked-away", 91, seconds=-3600.0),
     line("act-done", 12345.6, **about("1.1", "admit", epoch=5)),
 ]
 
@@ -165,6 +190,9 @@ HIDDEN = [
     ("rollout-ended", {"ending": "done"}),
     ("revision-recorded", {"number": 1}),
     ("lab-removed", {"removed": 3}),
+    ("phase-changed", turn("reached", "version")),
+    ("phase-changed", turn("turned-back", "gate", "error-ratio 33.33% (20 of 60 requests), limit 5.00%")),
+    ("phase-changed", turn("failed", "version", "app-1.2 never became ready within 30s")),
     ("something-newer", {}),
 ]
 

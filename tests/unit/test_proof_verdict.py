@@ -45,6 +45,7 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
         (Outcome.ROLLED_BACK, PASS, 1),
         (Outcome.ROLLED_BACK, INCONCLUSIVE, 1),
         (Outcome.FAILED, NOT_MEASURED, 1),
+        (Outcome.ABORTED, PASS, 1),
         (Outcome.PAUSED, PASS, 1),
         (Outcome.PAUSED_ENVIRONMENT, PASS, 3),
         (Outcome.PAUSED_ENVIRONMENT, FAIL, 3),

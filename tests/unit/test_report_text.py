@@ -18,7 +18,7 @@ from lab.proof import (
     judge,
     verdict_from_json,
 )
-from lab.proof.result import AppSaw, Breakage, Latency, Loss, MadeBy
+from lab.proof.result import AppSaw, Blast, Breakage, Latency, Loss, MadeBy
 from lab.report import render_json, render_text
 from lab.report.numbers import count, millis
 from tests.golden_files import check
@@ -146,11 +146,38 @@ def never_ready() -> Verdict:
         reason="v2-never-ready never became ready",
         failure=failure,
     )
-    return replace(verdict, run=run, exit_code=1)
+    blast = Blast(version="v2-never-ready", replicas=0, seconds=0.0, answered=0, errors=0, unanswered=0, share=0.0)
+    return replace(verdict, run=run, exit_code=1, blast=blast)
 
 
 def never_ready_and_dropped() -> Verdict:
     return replace(failing(drop(1, 4.1)), run=never_ready().run)
+
+
+def bad(version: str, ending: Outcome, reason: str, blast: Blast) -> Verdict:
+    failure = Failure(what=reason, fix=f"mend {version} and roll it again")
+    verdict = replace(passed(), exit_code=1, blast=blast)
+    return replace(
+        verdict, run=replace(verdict.run, to_version=version, rollout=ending, reason=reason, failure=failure)
+    )
+
+
+def failed_gate() -> Verdict:
+    version, reason = "v2-answers-errors", "error-ratio 33.33% (20 of 60 requests), limit 5.00%"
+    blast = Blast(version=version, replicas=1, seconds=6.12, answered=212, errors=71, unanswered=0, share=0.1501)
+    return bad(version, Outcome.ROLLED_BACK, reason, blast)
+
+
+def died_after_ready() -> Verdict:
+    version, reason = "v2-dies-after-ready", "app-1.5 died 4 times after it was ready"
+    blast = Blast(version=version, replicas=4, seconds=14.9, answered=1402, errors=0, unanswered=9, share=0.5)
+    return bad(version, Outcome.ABORTED, reason, blast)
+
+
+def not_measured_gate() -> Verdict:
+    version, reason = "v2-answers-errors", "inconclusive: error-ratio: 0 requests, at least 50 are needed"
+    verdict = bad(version, Outcome.PAUSED, reason, Blast(version=version, replicas=1, seconds=67.0))
+    return replace(verdict, outcome=VerdictOutcome.NOT_MEASURED)
 
 
 def inconclusive() -> Verdict:
@@ -225,6 +252,9 @@ CASES = {
         schema_breakage,
         never_ready,
         never_ready_and_dropped,
+        failed_gate,
+        died_after_ready,
+        not_measured_gate,
         inconclusive,
         fail_in_doubt,
         not_measured,
