@@ -1,23 +1,73 @@
 """The database adapter: PostgreSQL through its published port. The only importer of psycopg in the lab."""
 
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 
 from lab.errors import LabError
 
 CONNECT_SECONDS = 60.0
-STEP_SECONDS = 60.0
-LOCK_TRIES = 50
-_COMMIT = re.compile(r"\bcommit\s*;\s*\Z", re.IGNORECASE)
-_BUSY = {"55P03", "40P01"}
-"""lock_not_available and deadlock_detected: try again, the table was busy."""
+STATEMENT_SECONDS = 60.0
+BUSY = frozenset({"55P03", "40P01"})
+"""lock_not_available and deadlock_detected: try again, others were in the way."""
+IN_USE = "55006"
+
+Parameters = Sequence[object] | Mapping[str, object] | None
+Inside = Callable[[Sequence[str]], tuple[int, str]]
+"""Runs a command where the server runs: (its exit code, what it said)."""
+
+
+class SqlError(LabError):
+    """PostgreSQL refused a statement."""
+
+    def __init__(self, what: str, error: psycopg.Error, where: str) -> None:
+        super().__init__(
+            id="database", what=f"{what}: {error.sqlstate} {str(error).strip()}", where=where, fix="lab logs db"
+        )
+        self.sqlstate = error.sqlstate or ""
+
+    @property
+    def busy(self) -> bool:
+        return self.sqlstate in BUSY
+
+
+class Session:
+    """One connection, kept for as long as what it holds (advisory locks) has to be held."""
+
+    def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]", where: str) -> None:
+        self._connection = connection
+        self._where = where
+
+    @property
+    def pid(self) -> int:
+        return self._connection.info.backend_pid
+
+    def run(self, sql: str, parameters: Parameters = None, *, called: str = "") -> list[tuple[Any, ...]]:
+        with _explained(called or sql, self._where):
+            cursor = self._connection.execute(sql.encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def row(self, sql: str, parameters: Parameters = None, *, called: str = "") -> dict[str, Any]:
+        """The first row, by the names of its columns."""
+        with _explained(called or sql, self._where):
+            cursor = self._connection.execute(sql.encode(), parameters)
+            names = [column.name for column in cursor.description or ()]
+            return dict(zip(names, cursor.fetchone() or (), strict=False))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with _explained("commit", self._where), self._connection.transaction():
+            yield
+
+    def limit(self, *, lock: float, statement: float, local: bool) -> None:
+        """Bound what follows, in seconds; 0 is no bound. A try that is repeated has to be bounded anew."""
+        for name, seconds in (("lock_timeout", lock), ("statement_timeout", statement)):
+            self.run("select set_config(%s, %s, %s)", (name, f"{int(seconds * 1000)}ms", local))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +79,21 @@ class Database:
     host: str = "127.0.0.1"
     user: str = "lab"
     name: str = "lab"
+    inside: Inside | None = field(default=None, compare=False, repr=False)
+
+    def connect(self) -> "AbstractContextManager[psycopg.Connection[tuple[Any, ...]]]":
+        return self._connected("lab")
 
     @contextmanager
-    def connect(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    def session(self, application: str) -> Iterator[Session]:
+        """A connection that the server gives up soon after its client died, in the middle of a statement too."""
+        with self._connected(application) as connection:
+            with suppress(psycopg.Error):  # not every platform's server can
+                connection.execute("set client_connection_check_interval = '500ms'")
+            yield Session(connection, self.where)
+
+    @contextmanager
+    def _connected(self, application: str) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
         try:
             connection = psycopg.connect(
                 host=self.host,
@@ -41,14 +103,14 @@ class Database:
                 dbname=self.name,
                 connect_timeout=3,
                 autocommit=True,
-                application_name="lab",
-                options="-c statement_timeout=60s",
+                application_name=application,
+                options=f"-c statement_timeout={int(STATEMENT_SECONDS)}s",
             )
         except psycopg.OperationalError as error:
             refused = "authentication failed" in str(error)
             fix = "lab down, then lab up: its secrets are not those in .lab" if refused else "lab up"
             raise LabError(
-                id="database-gone", what=f"the database does not answer: {error}", where=self._where, fix=fix
+                id="database-gone", what=f"the database does not answer: {error}", where=self.where, fix=fix
             ) from error
         with connection:
             yield connection
@@ -66,43 +128,34 @@ class Database:
                 return
             time.sleep(0.05)
 
-    def query(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
-        with self.connect() as connection, _explained(sql, self._where):
-            return connection.execute(sql, parameters).fetchall()
+    def query(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        with self.connect() as connection, _explained(sql, self.where):
+            return connection.execute(sql.encode(), parameters).fetchall()
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
-        with self.connect() as connection, _explained(sql, self._where):
-            connection.execute(sql, parameters)
-
-    def query_file(self, path: Path) -> dict[str, Any]:
-        """The first row of what a SQL file asks for, by the names of its columns."""
-        with self.connect() as connection, _explained(path.name, self._where):
-            cursor = connection.execute(path.read_text())
-            names = [column.name for column in cursor.description or ()]
-            return dict(zip(names, cursor.fetchone() or (), strict=False))
-
-    def run_file(self, path: Path, *, then: str = "", parameters: Sequence[object] = ()) -> None:
-        """Run a SQL file that brings its own transactions, and `then` with the last of them: both or neither.
-
-        Busy tables are tried again.
-        """
-        sql = path.read_text()
-        deadline = time.monotonic() + STEP_SECONDS
-        for attempt in range(LOCK_TRIES):
-            try:
-                with self.connect() as connection:
-                    last = psycopg.ClientCursor(connection).mogrify(then, parameters)
-                    connection.execute(_with_the_last(sql, last).encode())
-            except psycopg.Error as error:
-                if error.sqlstate not in _BUSY or time.monotonic() > deadline or attempt == LOCK_TRIES - 1:
-                    raise _failed(str(path.name), error, self._where) from error
-                time.sleep(0.05 * (1 + attempt % 5))
-            else:
-                return
+    def execute(self, sql: str, parameters: Parameters = None) -> None:
+        with self.connect() as connection, _explained(sql, self.where):
+            connection.execute(sql.encode(), parameters)
 
     @property
-    def _where(self) -> str:
+    def environment(self) -> dict[str, str]:
+        """How another program finds it: libpq's own names, and a URL."""
+        url = f"{quote(self.user)}:{quote(self.password, safe='')}@{self.host}:{self.port}/{quote(self.name)}"
+        return {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": self.name,
+            "DATABASE_URL": f"postgresql://{url}",
+        }
+
+    @property
+    def where(self) -> str:
         return f"PostgreSQL at {self.host}:{self.port}"
+
+    def called(self, name: str) -> "Database":
+        """Another database of the same server."""
+        return replace(self, name=name)
 
 
 @contextmanager
@@ -110,14 +163,4 @@ def _explained(sql: str, where: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _failed(sql.strip().splitlines()[0], error, where) from error
-
-
-def _with_the_last(sql: str, statement: str) -> str:
-    """The statement within the last transaction of the text; a text that begins none is one by itself."""
-    end = _COMMIT.search(sql)
-    return f"{sql[: end.start()]}{statement};\ncommit;" if end else f"{sql}\n;{statement};"
-
-
-def _failed(what: str, error: psycopg.Error, where: str) -> LabError:
-    return LabError(id="database", what=f"{what}: {error.sqlstate} {error}", where=where, fix="lab logs db")
+        raise SqlError(next(iter(sql.strip().splitlines()), ""), error, where) from error

@@ -1,5 +1,5 @@
 -- What V1 lives on.
-begin;
+-- lab:tx
 
 create table parcels (
     id bigint generated always as identity primary key,
@@ -21,4 +21,4 @@ create table lab_executions (
     at timestamptz not null default clock_timestamp()
 );
 
-commit;
+-- lab:end

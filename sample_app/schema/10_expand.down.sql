@@ -1,7 +1,6 @@
 -- Back to base. Only while no V2 runs: where V2 split a name otherwise than V1's rule would, that is lost; the whole
 -- name is not.
-begin;
-set local lock_timeout = '200ms';
+-- lab:tx
 
 drop trigger parcels_sync_names on parcels;
 drop function parcels_sync_names();
@@ -13,4 +12,4 @@ alter table parcels
     drop column first_name,
     drop column last_name;
 
-commit;
+-- lab:end

@@ -2,10 +2,9 @@
 -- both sides of the name equal, whichever version writes. One transaction, so there is no moment with the columns and
 -- without the trigger.
 --
--- lock_timeout: a table that is busy for longer makes this fail (55P03) and be tried again, rather than make every
--- query queue up behind it.
-begin;
-set local lock_timeout = '200ms';
+-- The runner waits for the table for a moment only (lock_timeout) and tries again: else every query would queue up
+-- behind a waiting ALTER TABLE.
+-- lab:tx
 
 alter table parcels
     add column first_name text,
@@ -54,4 +53,4 @@ create trigger parcels_sync_names
 before insert or update on parcels
 for each row execute function parcels_sync_names();
 
-commit;
+-- lab:end

@@ -11,11 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lab import database as adapter
 from lab import migrate
 from lab.database import Database
 from lab.errors import LabError, UsageError
-from lab.migrate import ChangePlan, runner
+from lab.migrate import ChangePlan, state
+from lab.migrate.sql import Locks
+from lab.migrate.waiting import PATIENCE, Manner
 from tests.component.conftest import Postgres
 
 PHASES = ["base", "expanded", "backfilled", "contracted"]
@@ -82,7 +83,7 @@ def test_the_way_to_a_phase_that_serves_never_contracts(
     assert (steps if steps is None else [step.name for step in steps]) == way
 
 
-def test_there_is_no_way_down(database: Database, plan: ChangePlan) -> None:
+def test_the_way_up_does_not_lead_down(database: Database, plan: ChangePlan) -> None:
     migrate.go_to(database, plan, "backfilled")
     with pytest.raises(LabError) as failure:
         migrate.go_to(database, plan, "base")
@@ -93,27 +94,40 @@ def test_there_is_no_way_down(database: Database, plan: ChangePlan) -> None:
         migrate.go_to(database, plan, "nowhere")
 
 
-def test_a_backfill_in_batches_under_writers_loses_nothing(
-    database: Database, plan: ChangePlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner, "BATCH", 40)
+def test_a_backfill_in_batches_under_writers_loses_nothing(database: Database, plan: ChangePlan) -> None:
     migrate.go_to(database, plan, "base")
     database.execute(
         "insert into parcels (key, recipient_name, address)"
         " select 'old-' || n, 'Old ' || n, 'here' from generate_series(1, 594) n"
     )
     told: list[str] = []
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        time.sleep(seconds)
+
     with writing(database) as written:
         migrate.go_to(database, plan, "expanded")
-        migrate.go_to(database, plan, "backfilled", lambda _, what: told.append(what))
-    assert len(told) >= 10
-    assert told[0] == "40 rows filled"
+        small = with_batches(plan, 40)
+        migrate.go_to(database, small, "backfilled", lambda _, what: told.append(what), manner=Manner(sleep=pause))
+    assert len(pauses) >= 10
+    assert told[0].startswith("40 rows filled of about ")
+    assert " rows filled, all in " in told[-1]
     assert min(len(names) for names in written) > 20
     found = {key: (whole, parts) for key, whole, parts in database.query(NAMES)}
     assert len(found) == 594 + sum(key.startswith("new") for names in written for key in names)
     lost = {key for names in written for key, name in names.items() if found[key] != (name, name)}
     assert lost == set()
     assert {key for key, (whole, parts) in found.items() if whole != parts} == set()
+
+
+def with_batches(plan: ChangePlan, batch: int) -> ChangePlan:
+    phases = [
+        replace(phase, backfill=replace(phase.backfill, batch=batch)) if phase.backfill else phase
+        for phase in plan.phases
+    ]
+    return replace(plan, phases=tuple(phases))
 
 
 NAMES = "select key, recipient_name, first_name || ' ' || last_name from parcels"
@@ -155,12 +169,13 @@ def writing(database: Database) -> Iterator[list[dict[str, str]]]:
     assert failures == []
 
 
-def test_a_busy_table_is_tried_again_until_it_is_free(
-    database: Database, plan: ChangePlan, monkeypatch: pytest.MonkeyPatch
+def test_a_busy_table_is_tried_again_until_it_is_free_and_it_is_said_who_blocks(
+    database: Database, plan: ChangePlan
 ) -> None:
     migrate.go_to(database, plan, "base")
     pauses: list[float] = []
-    with psycopg.connect(**reached(database)) as other:
+    told: list[str] = []
+    with psycopg.connect(**reached(database), application_name="a report") as other:
         other.execute("lock table parcels in row exclusive mode")
 
         def give_way(seconds: float) -> None:
@@ -168,23 +183,49 @@ def test_a_busy_table_is_tried_again_until_it_is_free(
             if len(pauses) == 2:
                 other.rollback()
 
-        monkeypatch.setattr(adapter.time, "sleep", give_way)
-        migrate.go_to(database, plan, "expanded")
+        pid = other.info.backend_pid
+        manner = Manner(sleep=give_way)
+        migrate.go_to(database, plan, "expanded", lambda _, what: told.append(what), manner=manner)
     assert len(pauses) == 2
     assert migrate.current_phase(database) == "expanded"
+    (blocked,) = [what for what in told if what.startswith("waits for")]
+    assert blocked.startswith(f"waits for pid {pid} (a report), idle in transaction, ")
+    assert blocked.endswith("s: lock table parcels in row exclusive mode")
 
 
-def test_a_table_that_stays_busy_is_named_at_the_deadline(
-    database: Database, plan: ChangePlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def impatient() -> Manner:
+    brief = replace(PATIENCE[Locks.BRIEF], deadline=0.0)
+    return Manner(patience={**PATIENCE, Locks.BRIEF: brief})
+
+
+def test_a_table_that_stays_busy_is_named_at_the_deadline_with_who_blocks(database: Database, plan: ChangePlan) -> None:
     migrate.go_to(database, plan, "base")
-    monkeypatch.setattr(adapter, "STEP_SECONDS", 0.0)
-    with psycopg.connect(**reached(database)) as other:
+    with psycopg.connect(**reached(database), application_name="a report") as other:
         other.execute("lock table parcels in row exclusive mode")
         with pytest.raises(LabError) as failure:
-            migrate.go_to(database, plan, "expanded")
-    assert "10_expand.sql: 55P03" in failure.value.what
+            migrate.go_to(database, plan, "expanded", manner=impatient())
+    assert "10_expand.sql:9: 55P03" in failure.value.what
+    assert "(a report), idle in transaction" in failure.value.where
     assert migrate.current_phase(database) == "base"
+
+
+def test_each_try_has_its_own_lock_timeout(database: Database, plan: ChangePlan) -> None:
+    """One that is lost on the way to the second try makes everybody queue up behind it."""
+    migrate.go_to(database, plan, "base")
+    waits: list[float] = []
+    last = time.monotonic()
+
+    def again(_seconds: float) -> None:
+        nonlocal last
+        waits.append(time.monotonic() - last)
+        if len(waits) == 3:
+            other.rollback()
+        last = time.monotonic()
+
+    with psycopg.connect(**reached(database)) as other:
+        other.execute("lock table parcels in row exclusive mode")
+        migrate.go_to(database, plan, "expanded", manner=Manner(sleep=again))
+    assert all(wait < 2 for wait in waits)
 
 
 def reached(database: Database) -> dict[str, object]:
@@ -207,16 +248,18 @@ def test_a_failed_verification_says_how_many_rows_are_wrong_and_leaves_the_phase
     database.execute("alter table parcels disable trigger all")
     database.execute("update parcels set first_name = 'Bob', last_name = 'Ray' where key = 'old-0'")
     with pytest.raises(LabError) as failure:
-        runner.step_up(database, plan, replace(plan.phase("backfilled"), backfill=None))
+        migrate.step_up(database, plan, replace(plan.phase("backfilled"), backfill=None))
     assert failure.value.id == "schema-verify"
     assert "missing 2, diverged 1" in failure.value.what
     assert migrate.current_phase(database) == "expanded"
 
 
-def test_a_verification_that_cannot_run_is_an_error_of_the_schema(database: Database, plan: ChangePlan) -> None:
+def test_a_step_out_of_turn_is_refused(database: Database, plan: ChangePlan) -> None:
     migrate.go_to(database, plan, "base")
-    with pytest.raises(LabError, match=r"20_verify\.sql: 42703"):
-        runner.step_up(database, plan, replace(plan.phase("backfilled"), backfill=None))
+    with pytest.raises(LabError) as failure:
+        migrate.step_up(database, plan, plan.phase("backfilled"))
+    assert (failure.value.id, failure.value.exit_code) == ("schema-order", 3)
+    assert failure.value.fix == "lab migrate expand"
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -226,7 +269,7 @@ def test_a_step_whose_record_is_lost_is_taken_again(database: Database, plan: Ch
     if before != migrate.NOTHING:
         migrate.go_to(database, plan, before)
     else:
-        database.execute(runner._TABLE)
+        database.execute(state.TABLES)
     with refusing_records(database), pytest.raises(LabError, match="no record today"):
         migrate.go_to(database, plan, phase)
     assert migrate.current_phase(database) == before
