@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.blame import Ended, blame_of, last_lines
-from lab.errors import LabError
+from lab.errors import JournalError, LabError
 from lab.folds import counts_of
 from lab.gates import Samples
 from lab.hands import Hands, after
@@ -156,6 +156,8 @@ class Controller:
             self._take_in(await self._observer.look(whole=self._looked_ns is None))
             for r in [r for r in self._unheard if r.name not in self._counts.ended]:
                 await self._record_end(r)
+        except JournalError:
+            raise  # no step is taken that cannot be recorded
         except LabError as error:
             self._trouble = error
         self._hear()
@@ -233,6 +235,8 @@ class Controller:
                 done = [await self._do(acts[0])]
             else:
                 done = await self._do_all(acts)
+        except JournalError:
+            raise
         except LabError as error:
             self._trouble = error
             return None
@@ -246,9 +250,10 @@ class Controller:
         if self._world.instant:
             return [await self._do(act) for act in acts]
         results = await asyncio.gather(*(self._do(act) for act in acts), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        for worst in (JournalError, BaseException):
+            for result in results:
+                if isinstance(result, worst):
+                    raise result
         return [result is True for result in results]
 
     async def _do(self, act: Act) -> bool:

@@ -48,5 +48,9 @@ class EngineError(LabError):
     """The container engine could not do what was asked: the environment's fault, never the version's."""
 
 
+class JournalError(LabError):
+    """The journal cannot be written: whoever works by it does nothing more."""
+
+
 class GatewayError(LabError):
     """The proxy refused or could not be reached."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from lab.errors import LabError
+from lab.errors import JournalError, LabError
 from lab.ports import Event
 
 SCHEMA_VERSION = 1
@@ -103,11 +103,11 @@ class SqliteJournal:
             with self._lock:
                 return self._db.execute(sql, values).lastrowid or 0
         except sqlite3.Error as error:
-            raise LabError(
+            raise JournalError(
                 id="journal-write",
-                what=f"the journal cannot be written: {error}",
+                what=f"the journal cannot be written, so nothing more is done: {error}",
                 where=str(self._path),
-                fix="make room on the disk; then run the same command again",
+                fix="make room on its disk; lab resume then goes on with a rollout that had begun",
             ) from error
 
     def _data_version(self) -> int:
@@ -138,7 +138,7 @@ def _told(path: Path) -> Iterator[None]:
             id="journal-open",
             what=f"the journal cannot be opened: {error}",
             where=str(path),
-            fix="make the file yours, and end what holds it; then run the same command again",
+            fix="make the file yours, end what holds it, and make room on its disk; then run the same command again",
         ) from error
     except (sqlite3.DatabaseError, ValueError) as error:
         raise _unreadable(path, str(error)) from error

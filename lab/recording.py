@@ -51,7 +51,13 @@ def recorded(world: World, rollout: Rollout, write: Callable[[Mapping[str, Any]]
     """The same world; whatever it tells the rollout's controller is written. `after`: the journal's newest record."""
     tape = _Tape(write, after)
     spec = {"spec": spec_to_json(rollout.spec), "back_to": rollout.back_to, "linger": rollout.linger}
-    about = {"run": rollout.run, "service": rollout.service, **spec, "instant": world.instant}
+    about = {
+        "run": rollout.run,
+        "earlier": rollout.earlier,
+        "service": rollout.service,
+        **spec,
+        "instant": world.instant,
+    }
     versions = {number: revision.version for number, revision in rollout.revisions.items()}
     tape.write({"format": FORMAT, "begin": world.clock.now_ns(), "after": after, **about, "versions": versions})
     return replace(

@@ -24,6 +24,8 @@ from lab.gateway import ProxyGateway
 from lab.journal import SqliteJournal
 from lab.model import Container, Revision, RolloutSpec
 from lab.ports import Event, Journal, Owner, Readiness, Seen
+from lab.recording import FILE, SightsFile, recorded
+from lab.sim.replay import Replayed, replay
 from lab.watch import WorldWatch
 from tests.proxy_world import PATIENCE, TOKEN, admin_schema, environment
 
@@ -267,6 +269,8 @@ class Fleet:
     folder: Path
     port: int
     replicas: int = 2
+    disk: Path | None = None
+    """Where the journal is, if not in its folder."""
     engine: ProcessEngine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -278,7 +282,7 @@ class Fleet:
 
     @contextlib.contextmanager
     def journal(self) -> Iterator[SqliteJournal]:
-        journal = SqliteJournal(self.folder / "journal.db")
+        journal = SqliteJournal((self.disk or self.folder) / "journal.db")
         try:
             yield journal
         finally:
@@ -311,8 +315,26 @@ class Fleet:
                 revisions=REVISIONS,
                 readiness=self.readiness,
             )
-            async with asyncio.timeout(3 * PATIENCE):
-                return await Controller(world, rollout, on_event=on_event).run()
+            sights = SightsFile(self._sights_of(rollout.run))
+            world = recorded(world, rollout, sights.write, after=journal.last())
+            try:
+                async with asyncio.timeout(3 * PATIENCE):
+                    return await Controller(world, rollout, on_event=on_event).run()
+            finally:
+                sights.close()
+
+    def _sights_of(self, run: str) -> Path:
+        folder = self.folder / "runs" / run
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    async def replayed(self) -> dict[str, Replayed]:
+        """Every run so far, decided again from what its controllers saw."""
+        with self.journal() as journal:
+            events = journal.events()
+        files = sorted((self.folder / "runs").glob(f"*/{FILE}"))
+        lines = {path.parent.name: path.read_text().splitlines() for path in files}
+        return {run: await asyncio.to_thread(replay, events, its) for run, its in lines.items()}
 
     async def standing(self, gateway: ProxyGateway) -> list[tuple[str, str, str]]:
         """(version, what the engine says, what the proxy says) of all there is, by slot."""

@@ -1,10 +1,13 @@
 """From arguments to exit code. Every failure is either a LabError or a bug of ours."""
 
+import errno
 import sys
 import traceback
 from pathlib import Path
 
-from lab.errors import Exit, LabError
+from lab.errors import Exit, JournalError, LabError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,9 +32,27 @@ def main(argv: list[str] | None = None) -> int:
     except LabError as error:
         _output.failure(error, as_json="--json" in arguments)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return _bug()
+        full = _full(error)
+        _output.failure(full, as_json="--json" in arguments)
+        return full.exit_code
     except Exception:  # noqa: BLE001  the last line of defence: a bug is told as one
         return _bug()
     return code if isinstance(code, int) else Exit.OK
+
+
+def _full(error: OSError) -> LabError:
+    """A disk that is full. Where the journal found it first, what came after that says nothing more."""
+    if isinstance(error.__context__, JournalError):
+        return error.__context__
+    return LabError(
+        id="no-room",
+        what=f"a file of the lab cannot be written: {error.strerror}",
+        where=str(error.filename or ""),
+        fix="make room on its disk; lab resume then goes on with a rollout that had begun",
+    )
 
 
 def _bug() -> int:

@@ -50,9 +50,18 @@ class RunRecord:
 
 
 def keep_log(folder: Path, name: str, log: bytes) -> None:
-    """Keep a replica's log, which ends with the replica."""
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
-    (folder / "logs" / f"{name}.log").write_bytes(log)
+    """Keep a replica's log, which ends with the replica: LabError where it cannot be kept, so that neither ends."""
+    path = folder / "logs" / f"{name}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(log)
+    except OSError as error:
+        raise LabError(
+            id="log-unkept",
+            what=f"the log of {name} cannot be kept: {error.strerror}",
+            where=str(path),
+            fix="make room on its disk; then lab resume",
+        ) from error
 
 
 def keep_living_logs(lab: Lab, folder: Path) -> None:

@@ -163,5 +163,6 @@ def _rollout(part: _Part) -> Rollout:
         back_to=about["back_to"],
         revisions={n: Revision(number=n, version=v, serves_as=v, image_id="", spec="") for n, v in named.items()},
         readiness=Readiness(),
+        earlier=tuple(about["earlier"]),
         linger=about["linger"],
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import LabError
+from lab.errors import Exit, JournalError, LabError
 from lab.journal import SqliteJournal, set_aside
 
 
@@ -120,6 +120,21 @@ def test_a_journal_that_another_holds_is_not_called_garbled(tmp_path: Path) -> N
 
     assert caught.value.id == "journal-write"
     assert "locked" in caught.value.what
+
+
+def test_a_disk_that_is_full_is_told_with_its_place_and_with_room_nothing_is_missing(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    fill(journal, "a")
+    journal._db.execute("pragma max_page_count=1")  # as many as there are, at least
+
+    with pytest.raises(JournalError) as caught:
+        journal.append("b", "r", 1, {"log": "x" * 100_000})
+    journal._db.execute("pragma max_page_count=1000000")
+    fill(journal, "c")
+
+    assert "full" in caught.value.what
+    assert (caught.value.where, caught.value.exit_code) == (str(tmp_path / "journal.db"), Exit.ENVIRONMENT)
+    assert [(e.seq, e.type) for e in journal.events()] == [(1, "a"), (2, "c")]
 
 
 def test_a_path_that_cannot_be_a_file_is_told_with_its_place(tmp_path: Path) -> None:
