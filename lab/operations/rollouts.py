@@ -13,6 +13,7 @@ from lab.gateway import ProxyGateway
 from lab.model import Ending, RolloutSpec
 from lab.observation import WholeLook
 from lab.ports import Event
+from lab.recording import SightsFile, recorded
 from lab.spec_codec import spec_to_json
 from lab.watch import WorldWatch
 
@@ -59,8 +60,10 @@ async def run_rollout(
         revisions=dict(lab.history().revisions),
         readiness=lab.manifest.readiness,
     )
-    listen(_record_start(lab, clock, attempt))
-    controller = Controller(world, rollout, on_event=listen)
+    begun = _record_start(lab, clock, attempt)
+    listen(begun)
+    sights = SightsFile(lab.project.runs / attempt.run)
+    controller = Controller(recorded(world, rollout, sights.write, after=begun.seq), rollout, on_event=listen)
     interruptible(controller)
     close_watch = lab.engine.watch(asyncio.get_running_loop())
     try:
@@ -68,6 +71,7 @@ async def run_rollout(
     finally:
         with suppress(Exception):  # a stream that is gone needs no closing
             close_watch()
+        sights.close()
     listen(_record_end(lab, clock, attempt, ended))
     return ended
 
