@@ -120,7 +120,7 @@ class _Admin:
 
     async def close_run(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        self._gateway.close_run(shapes.number(body, "fence"))
+        await self._gateway.close_run(shapes.number(body, "fence"))
         return self._acknowledged()
 
     async def hold(self, request: web.Request) -> web.Response:

@@ -195,11 +195,13 @@ class Gateway:
         self._save()
         self._observable()
 
-    def close_run(self, fence: int) -> None:
+    async def close_run(self, fence: int) -> None:
+        """Return when all of the run's ledger is in its file; no request waits for that."""
         self.leases.check(fence, self.now_ns())
-        self.ledger.close()
+        finish = self.ledger.detach()
         self._save()
         self._observable()
+        await asyncio.to_thread(finish)
 
     def _holding_becomes(self, fence: int, *, on: bool) -> None:
         self.leases.check(fence, self.now_ns())

@@ -131,19 +131,23 @@ class Ledger:
             self._put({"e": "restarted", "t": self._clock()})
         elif path.stat().st_size == 0:
             self._put({"e": "header", "schema": SCHEMA, "run": run, "t": self._clock()})
-        self.sync()
+        self._write()
 
     def close(self) -> None:
-        # The footer has to fit, whatever does not.
-        self.sync()
-        self._put({"e": "footer", "t": self._clock(), "attempts": self._attempts})
-        self.suspend()
+        """End it with a footer, and wait until that is in the file."""
+        self.detach()()
+
+    def detach(self) -> Callable[[], None]:
+        """End it with a footer, and return what waits until that is in the file: for a thread, for a disk may be slow.
+
+        The footer has to fit, whatever does not.
+        """
+        footer = {"e": "footer", "t": self._clock(), "attempts": self._attempts}
+        return self._let_go(json.dumps(footer, separators=(",", ":")).encode() + b"\n")
 
     def suspend(self) -> None:
         """Let go of the file without a footer: the run goes on when the proxy is back."""
-        self.sync()
-        self._let_go()
-        self.run = None
+        self._let_go()()
 
     def begin(
         self, id_: bytes, attempt: int, replica: bytes, epoch: int, *, method: bytes, path: bytes, reused: bool
@@ -220,31 +224,49 @@ class Ledger:
         return True
 
     def sync(self) -> None:
-        """Have all there is in the file, at the edges of a run, where nobody's request waits."""
+        """Have all there is in the file; who serves requests has no time for that."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while self._write() and (self._rest or self._pending or self._begun) and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS if self._rest else 0)
+        if self._scribe is not None and (self._rest or not self._scribe.sync(until - time.monotonic())):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        _say_that_it_ends(self.run)
+        # The run stays open: nothing may look as if its ledger had a beginning after this.
+        run, scribe, self._scribe = self.run, self._scribe, None
+        self._let_go()
+        self.run = run
+        if scribe is not None:
+            scribe.close(_PATIENCE_SECONDS)
+
+    def _let_go(self, last: bytes = b"") -> Callable[[], None]:
+        """Forget the run, and return what brings all there is of it, and the last line, into its file."""
         if self._flush_soon is not None:
             self._flush_soon.cancel()
             self._flush_soon = None
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while self._write():
-            if not (self._rest or self._pending or self._begun):
-                if self._scribe is not None and not self._scribe.sync(until - time.monotonic()):
-                    self._give_up()
-                return
-            if time.monotonic() > until:
-                self._give_up()
-            time.sleep(_POLL_SECONDS if self._rest else 0)
-
-    def _give_up(self) -> None:
-        sys.stderr.write(f"proxy: the ledger of run {self.run} cannot be written: it ends here\n")
-        self._let_go()
-        self._rest = b""
-        self._pending.clear()
-        self._begun.clear()
-
-    def _let_go(self) -> None:
         scribe, self._scribe = self._scribe, None
-        if scribe is not None:
-            scribe.close(_PATIENCE_SECONDS)
+        data = self._rest + self._gathered() + last
+        run, self.run, self._rest = self.run, None, b""
+        return (lambda: None) if scribe is None else (lambda: _finish(scribe, data, run))
+
+
+def _finish(scribe: Scribe, data: bytes, run: str | None) -> None:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        while data := data[scribe.write(data) :]:
+            if time.monotonic() > until:
+                break
+            time.sleep(_POLL_SECONDS)
+    except OSError:
+        pass  # its process has ended: what waits is told below
+    if data or not scribe.sync(until - time.monotonic()):
+        _say_that_it_ends(run)
+    scribe.close(_PATIENCE_SECONDS)
+
+
+def _say_that_it_ends(run: str | None) -> None:
+    sys.stderr.write(f"proxy: the ledger of run {run} cannot be written: it ends here\n")
 
 
 def _quoted(path: bytes) -> bytes:

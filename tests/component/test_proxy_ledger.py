@@ -82,6 +82,7 @@ async def test_a_disk_that_is_too_slow_costs_lines_and_no_request_and_it_is_said
 async def test_a_file_that_cannot_be_written_ends_the_ledger_without_a_footer(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.open("r1")
+    ledger.sync()
     assert ledger.writer is not None
     os.kill(ledger.writer, signal.SIGKILL)
     end(ledger, begin(ledger, b"a"))
