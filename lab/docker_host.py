@@ -68,9 +68,9 @@ class DockerHost:
         docker.call("start", lambda: docker.api.start(container))
         return container
 
-    def find(self, role: str) -> str | None:
-        """The container with that role, running or not."""
-        rows = self._docker.ours(role=role)
+    def find(self, role: str, **labels: str) -> str | None:
+        """The container with that role and those labels, running or not."""
+        rows = self._docker.ours(role=role, **labels)
         return str(rows[0]["Id"]) if rows else None
 
     def remove(self, container_id: str) -> None:

@@ -43,6 +43,19 @@ def counts_of(events: Iterable[Event]) -> Counts:
     return counts
 
 
+KEPT_REVISIONS = 10
+"""So many may still be rolled back to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A revision that the whole fleet ran. `run` and `wall`: of the last rollout that led to it."""
+
+    number: int
+    run: str
+    wall: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """The fleet's revisions, and which one is the current: the last that a rollout reached."""
@@ -55,12 +68,20 @@ class History:
     """The run of a rollout that began and has not ended."""
     rolling_to: int | None = None
     kind: str = ""
-    """Of the rollout that is running: up, roll or rollback."""
+    """Of the rollout that is running: up, scale, roll or rollback."""
+    reached: tuple[Reached, ...] = ()
+    """Each revision once, the last reached first."""
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The revisions that may be gone back to, the nearest first; out of a rollout also to the current one."""
+        return tuple(r.number for r in self.reached if self.running or r.number != self.current)[:KEPT_REVISIONS]
 
 
 def history_of(events: Iterable[Event]) -> History:
     revisions: dict[int, Revision] = {}
     reached: list[int] = []
+    last: dict[int, Reached] = {}
     replicas, running, rolling_to, kind = 0, None, None, ""
     for event in events:
         data = event.data
@@ -76,8 +97,11 @@ def history_of(events: Iterable[Event]) -> History:
                 running = rolling_to = None
                 if data.get("reached") is not None and (not reached or reached[-1] != data["reached"]):
                     reached.append(data["reached"])
+                    last.pop(data["reached"], None)
+                    last[data["reached"]] = Reached(number=data["reached"], run=event.run, wall=event.wall)
             case "lab-removed":
                 reached, running, rolling_to, replicas = [], None, None, 0
+                last.clear()
     current = reached[-1] if reached else None
     previous = next((r for r in reversed(reached) if r != current), None)
     return History(
@@ -88,4 +112,5 @@ def history_of(events: Iterable[Event]) -> History:
         running=running,
         rolling_to=rolling_to,
         kind=kind if running else "",
+        reached=tuple(reversed(last.values())),
     )

@@ -54,6 +54,10 @@ class Source(Protocol):
         """Start it, and yield the lines of its stdout until it ends."""
         ...
 
+    def adopt(self, plan: LoadPlan) -> Iterable[bytes] | None:
+        """The lines of the load of that run, from the first on, if a controller that is gone had started it."""
+        ...
+
     def stop(self) -> None:
         """Ask it to end: nothing more is offered, what is in flight finishes."""
         ...
@@ -73,13 +77,12 @@ class Load:
         self.plan = plan
         self._messages: dict[str, dict[str, Any]] = {}
         self._said = threading.Condition()
-        self._over = False
+        self._begun = self._over = False
         self._failed = ""
 
     async def start(self) -> None:
         """Return when the first request is about to be offered. LabError `load` if it refuses to start."""
-        threading.Thread(target=self._listen, name="load", daemon=True).start()
-        await asyncio.to_thread(self._await, lambda: "started" in self._messages or self._over, START_SECONDS)
+        await self._begin(lambda: self._source.start(self.plan))
         if "started" not in self._messages:
             reason = self._reason()
             await asyncio.to_thread(self._source.stop)  # it may only be late, and nobody would stop it then
@@ -90,8 +93,18 @@ class Load:
                 fix="lab logs load; a failed self-test means that this client would hide drops",
             )
 
+    async def adopt(self) -> bool:
+        """Go on with the load that an earlier controller of this run had started, if it is there. It may have ended."""
+        lines = await asyncio.to_thread(self._source.adopt, self.plan)
+        if lines is None:
+            return False
+        await self._begin(lambda: lines)
+        return True
+
     async def stop(self) -> None:
         """Let what is in flight finish, and return when the ledger is closed."""
+        if not self._begun:
+            return
         await asyncio.to_thread(self._source.stop)
         await asyncio.to_thread(self._await, lambda: self._over, self.plan.deadline + 30)
 
@@ -103,9 +116,14 @@ class Load:
         """The newest of its status lines; empty before the first."""
         return self._messages.get("finished") or self._messages.get("tick") or {}
 
-    def _listen(self) -> None:
+    async def _begin(self, lines: Callable[[], Iterable[bytes]]) -> None:
+        self._begun = True
+        threading.Thread(target=self._listen, args=(lines,), name="load", daemon=True).start()
+        await asyncio.to_thread(self._await, lambda: "started" in self._messages or self._over, START_SECONDS)
+
+    def _listen(self, lines: Callable[[], Iterable[bytes]]) -> None:
         try:
-            for line in self._source.start(self.plan):
+            for line in lines():
                 self._hear(line)
         except Exception as error:  # noqa: BLE001  it is told to the thread that waits
             self._failed = str(error)
@@ -136,12 +154,24 @@ class Load:
 
 
 class ContainerSource:
-    """The load's image, on the network of the proxy, with the volume of the runs."""
+    """The load's image, on the network of the proxy, with the volume of the runs.
 
-    def __init__(self, host: DockerHost, *, image: str, compose_name: str, target: str = "http://proxy:8080") -> None:
+    `fetch` brings a run's folder out of that volume when the load's container is gone.
+    """
+
+    def __init__(
+        self,
+        host: DockerHost,
+        *,
+        image: str,
+        compose_name: str,
+        fetch: Callable[[str, Path], None] = lambda _run, _into: None,
+        target: str = "http://proxy:8080",
+    ) -> None:
         self._host = host
         self._image = image
         self._compose_name = compose_name
+        self._fetch = fetch
         self._target = target
         self._container = ""
 
@@ -167,6 +197,10 @@ class ContainerSource:
         self._container = self._host.run(name=name, role="load", body=body, labels={"rollinglab.run": plan.run})
         return self._host.follow(self._container)
 
+    def adopt(self, plan: LoadPlan) -> Iterable[bytes] | None:
+        self._container = self._host.find("load", run=plan.run) or ""
+        return self._host.follow(self._container) if self._container else None
+
     def stop(self) -> None:
         if self._container:
             self._host.signal(self._container, "SIGTERM")
@@ -174,6 +208,8 @@ class ContainerSource:
     def collect(self, run: str, into: Path) -> None:
         if self._container:
             self._host.copy_out(self._container, f"/runs/{run}", into)
+        else:
+            self._fetch(run, into)
 
     def last_words(self) -> str:
         if not self._container:
@@ -206,6 +242,9 @@ class HostSource:
                 start_new_session=True,
             )
         return _lines(self._process)
+
+    def adopt(self, plan: LoadPlan) -> Iterable[bytes] | None:  # noqa: ARG002  its pipe ended with its controller
+        return None
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:

@@ -9,9 +9,10 @@ from lab.proof import Command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollRequest:
-    """`version` None: the previous one (`lab rollback`). None elsewhere: the manifest's value."""
+    """`version` None: the previous one (`lab rollback`), or what `to` names. None elsewhere: the manifest's value."""
 
     version: str | None
+    to: str | None = None
     kind: Command = Command.ROLL
     shape: Shape = field(default_factory=Shape)
     rate: float | None = None

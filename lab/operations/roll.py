@@ -14,8 +14,9 @@ from lab.model import Revision, RolloutSpec, SchemaMode
 from lab.operations.request import RollRequest
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Listener
-from lab.operations.run import Prepared, Run, RunResult
+from lab.operations.run import Prepared, Run, RunResult, new_course
 from lab.operations.shape import refuse_rate, refuse_shape, refuse_timing, spec_of
+from lab.operations.targets import rollback_target
 from lab.operations.up import is_whole
 from lab.proof import Command
 
@@ -42,7 +43,7 @@ async def roll(
             return RollResult(version=ready.target.version, run=None)
         for text in _notes(lab, request, ready.spec):
             note(text)
-        run = await Run(lab, gateway, request, ready, listen).go()
+        run = await Run(lab, gateway, new_course(lab, request, ready), listen).go()
         return RollResult(version=ready.target.version, run=run)
 
 
@@ -70,7 +71,7 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
     spec = replace(spec, target=target.number, back_to=back_to)
     if history.running and history.rolling_to and target.number == source.number:
         source = history.revisions[history.rolling_to]  # what has to leave again
-    steps, schema = _schema_steps(lab, request, source, target)
+    steps, schema = schema_steps(lab, request, source, target)
     return Prepared(
         source=source,
         target=target,
@@ -82,6 +83,8 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
 
 
 def _target(lab: Lab, request: RollRequest, history: History, source: Revision, made: images.Images) -> Revision:
+    if request.to is not None:
+        return history.revisions[rollback_target(history, request.to)]
     if request.version is None:
         back = history.current if history.running else history.previous
         if back is None:
@@ -116,7 +119,7 @@ def _notes(lab: Lab, request: RollRequest, spec: RolloutSpec) -> tuple[str, ...]
     return said
 
 
-def _schema_steps(
+def schema_steps(
     lab: Lab, request: RollRequest, source: Revision, target: Revision
 ) -> tuple[tuple[migrate.Phase, ...], str | None]:
     if lab.plan is None:

@@ -1,10 +1,13 @@
-"""One run: baseline, schema steps, rollout, tail; then its evidence, and the verdict."""
+"""One run: baseline, schema steps, rollout, tail; then its evidence, and the verdict.
+
+Each of them may have been done by a command that was killed: whoever goes on begins where the journal ends.
+"""
 
 import asyncio
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import images, migrate
@@ -14,13 +17,16 @@ from lab.controller import Ended
 from lab.errors import Exit, GatewayError, LabError
 from lab.gateway import ProxyGateway
 from lab.model import Ending, LoadFrom, Revision, RolloutSpec
+from lab.operations.account import Account, account_to_json
 from lab.operations.evidence import RunRecord, conclude, keep_living_logs, keep_log
 from lab.operations.interrupts import Interrupts
 from lab.operations.request import RollRequest
 from lab.operations.rollouts import Attempt, Listener, run_rollout
 from lab.operations.status import schema_phase
+from lab.operations.unfinished import Stage
 from lab.ports import Event
-from lab.proof import Verdict
+from lab.proof import Outcome, Verdict
+from lab.proof.exit_codes import exit_code
 from lab.traffic import ContainerSource, HostSource, Load, LoadPlan
 
 TAIL_SECONDS = 1.0
@@ -42,74 +48,133 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What a run does. `stage`: how far an earlier command of the same run came; None: it is a new one.
+
+    `earlier`: the runs that it goes on with, the nearest first. `goal`: what its command wants of the rollout.
+    """
+
+    run: str
+    account: Account
+    images: images.Images
+    stage: Stage | None = None
+    ended: Ended | None = None
+    earlier: tuple[str, ...] = ()
+    goal: Ending = Ending.DONE
+    events: tuple[Event, ...] = field(default=())
+    """Of the run, before this command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     verdict: Verdict
     folder: Path
     exit_code: int
 
 
-class Run:
-    """One run, from its baseline to its verdict."""
+def new_course(lab: Lab, request: RollRequest, ready: Prepared) -> Course:
+    account = Account(
+        command=request.kind,
+        from_version=ready.source.version,
+        to_version=ready.target.version,
+        spec=ready.spec,
+        steps=tuple(phase.name for phase in ready.steps),
+        schema_before=ready.schema,
+        schema_mode=request.schema,
+        marks=tuple(mark for mark, on in (("anyway", request.anyway), ("skip-drain", request.skip_drain)) if on),
+        min_requests=lab.manifest.load.min_requests if request.min_requests is None else request.min_requests,
+        measured=request.load,
+        rate=request.rate or lab.manifest.load.rate,
+        load_from=request.load_from,
+    )
+    return Course(run=new_run(lab, account), account=account, images=ready.images)
 
-    def __init__(
-        self, lab: Lab, gateway: ProxyGateway, request: RollRequest, ready: Prepared, listen: Listener
-    ) -> None:
+
+def new_run(lab: Lab, account: Account) -> str:
+    """A name that no run has yet."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{account.from_version}-{account.to_version}"
+    base = stem[: RUN_NAME - 3].rstrip("-.")
+    name, n = base, 2
+    while (lab.project.runs / name).exists():
+        name, n = f"{base}-{n}", n + 1
+    return name
+
+
+class Run:
+    """One run, to its verdict."""
+
+    def __init__(self, lab: Lab, gateway: ProxyGateway, course: Course, listen: Listener) -> None:
         self._lab = lab
         self._gateway = gateway
-        self._request = request
-        self._ready = ready
+        self._course = course
+        self._account = course.account
         self._listen = listen
-        self.run = _run_name(lab, ready)
+        self.run = course.run
         self.folder = lab.project.runs / self.run
 
     async def go(self) -> RunResult:
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=self._course.stage is not None)
         clock = await measure_clock(self._gateway)
+        if self._course.stage is None:
+            self._note(clock, "run-started", **account_to_json(self._account))
         with Interrupts() as interrupts:
-            started, ended = await self._under_load(clock, interrupts)
+            ended, ended_ns = await self._under_load(clock, interrupts)
         await asyncio.to_thread(keep_living_logs, self._lab, self.folder)
-        record = self._record(clock, started, ended)
+        record = self._record(ended, ended_ns)
         verdict = await asyncio.to_thread(conclude, self._lab, self.folder, record)
-        terminated = interrupts.signal is signal.SIGTERM and verdict.exit_code == Exit.INTERRUPTED
-        return RunResult(
-            verdict=verdict, folder=self.folder, exit_code=Exit.TERMINATED if terminated else verdict.exit_code
-        )
+        self._note(clock, "run-ended", outcome=verdict.outcome, exit_code=verdict.exit_code)
+        return RunResult(verdict=verdict, folder=self.folder, exit_code=self._exit_code(ended, verdict, interrupts))
 
-    async def _under_load(self, clock: OffsetClock, interrupts: Interrupts) -> tuple[int, Ended]:
-        load = self._load() if self._request.load else None
+    def _exit_code(self, ended: Ended, verdict: Verdict, interrupts: Interrupts) -> int:
+        """The verdict's; but who asked for what the rollout ended as has reached the goal."""
+        if ended.ending is self._course.goal:
+            return exit_code(Outcome.DONE, verdict.outcome)
+        terminated = interrupts.signal is signal.SIGTERM and verdict.exit_code == Exit.INTERRUPTED
+        return Exit.TERMINATED if terminated else verdict.exit_code
+
+    # under load
+
+    async def _under_load(self, clock: OffsetClock, interrupts: Interrupts) -> tuple[Ended, int]:
+        load = self._load() if self._account.measured else None
         try:
-            if load:
-                await self._start(load, clock)
+            if load and await self._start(load, clock):
                 await interrupts.sleep(self._lab.manifest.load.baseline)
-            started = clock.now_ns()
-            ended = await self._roll(clock, interrupts)
-            if load:
+            ended = self._course.ended or await self._roll(clock, interrupts)
+            ended_ns = self._ended_ns(clock)
+            if load and not self._course.ended:
                 await interrupts.sleep(TAIL_SECONDS)
         finally:
             if load:
                 await self._finish(load)
-        return started, ended
+        return ended, ended_ns
 
     def _load(self) -> Load:
-        lab, request, ready = self._lab, self._request, self._ready
-        rate = request.rate or lab.manifest.load.rate
-        plan = LoadPlan(run=self.run, rate=rate, replicas=ready.spec.replicas, seed=1)
-        if request.load_from is LoadFrom.HOST:
+        lab, account = self._lab, self._account
+        plan = LoadPlan(run=self.run, rate=account.rate, replicas=account.spec.replicas, seed=1)
+        if account.load_from is LoadFrom.HOST:
             runs, home = lab.project.runs, lab.project.home
             return Load(HostSource(port=lab.port, folder=runs, checkout=home, fetch=self._fetch), plan)
-        source = ContainerSource(lab.host, image=ready.images.load, compose_name=lab.project.compose_name)
-        return Load(source, plan)
+        name, image = lab.project.compose_name, self._course.images.load
+        return Load(ContainerSource(lab.host, image=image, compose_name=name, fetch=self._fetch), plan)
 
     def _fetch(self, run: str, into: Path) -> None:
         proxy = self._lab.host.static().get("proxy")
         if proxy:
             self._lab.host.copy_out(proxy.container_id, f"/runs/{run}", into)
 
-    async def _start(self, load: Load, clock: OffsetClock) -> None:
+    async def _start(self, load: Load, clock: OffsetClock) -> bool:
+        """Return whether it begins now. A load that is gone is begun no second time: its ledger says that it is."""
         await self._gateway.open_run(self.run)
+        if self._course.stage is not None:
+            if await load.adopt():
+                self._note(clock, "load-adopted")
+                return False
+            if any(event.type == "load-started" for event in self._course.events):
+                return False
         await load.start()
         plan = load.plan
         self._note(clock, "load-started", rate=plan.rate, replicas=plan.replicas, seed=plan.seed)
+        return True
 
     async def _finish(self, load: Load) -> None:
         await load.stop()
@@ -117,16 +182,24 @@ class Run:
             await self._gateway.close_run()
         await load.collect(self._lab.project.runs)
 
+    # the rollout
+
     async def _roll(self, clock: OffsetClock, interrupts: Interrupts) -> Ended:
-        ready = self._ready
-        for phase in ready.steps:
+        for phase in self._steps():
             if interrupts.signal:
                 return Ended(ending=Ending.INTERRUPTED, reason="interrupted before the rollout began")
             try:
                 await asyncio.to_thread(self._step_up, clock, phase)
             except LabError as error:
                 return Ended(ending=Ending.PAUSED_BY_ENVIRONMENT, reason=error.what, where=error.where)
-        attempt = Attempt(run=self.run, kind=self._request.kind, spec=ready.spec)
+        attempt = Attempt(
+            run=self.run,
+            kind=self._account.command,
+            spec=self._account.spec,
+            earlier=self._course.earlier,
+            again=self._course.stage in {Stage.ROLLING, Stage.PAUSED},
+            linger=True,
+        )
         return await run_rollout(
             self._lab,
             self._gateway,
@@ -137,6 +210,12 @@ class Run:
             interruptible=lambda controller: interrupts.then(controller.interrupt),
         )
 
+    def _steps(self) -> list[migrate.Phase]:
+        """The steps of the schema that are not taken yet."""
+        plan = self._lab.plan
+        taken = {e.data["phase"] for e in self._course.events if e.type == "schema-step" and e.data["what"] == "done"}
+        return [plan.phase(name) for name in self._account.steps if name not in taken] if plan else []
+
     def _step_up(self, clock: OffsetClock, phase: migrate.Phase) -> None:
         plan = self._lab.plan
         if plan is None:
@@ -145,33 +224,42 @@ class Run:
         migrate.step_up(self._lab.database(), plan, phase)
         self._note(clock, "schema-step", phase=phase.name, what="done")
 
-    def _record(self, clock: OffsetClock, started: int, ended: Ended) -> RunRecord:
-        ready, request, lab = self._ready, self._request, self._lab
-        source, target = ready.source.version, ready.target.version
+    # what is told of it
+
+    def _record(self, ended: Ended, ended_ns: int) -> RunRecord:
+        account, lab = self._account, self._lab
+        events = lab.journal.events(run=self.run)
+        began = [e.t_ns for e in events if e.type in {"schema-step", "rollout-started"}]
         return RunRecord(
             run=self.run,
-            command=request.kind,
-            from_version=source,
-            to_version=target,
-            started_ns=started,
-            ended_ns=self._ended_ns(clock),
+            command=account.command,
+            from_version=account.from_version,
+            to_version=account.to_version,
+            started_ns=min(began, default=ended_ns),
+            ended_ns=ended_ns,
             ended=ended,
-            schema_before=ready.schema,
+            schema_before=account.schema_before,
             schema_after=schema_phase(lab),
-            schema_mode=request.schema,
-            marks=tuple(mark for mark, on in (("anyway", request.anyway), ("skip-drain", request.skip_drain)) if on),
-            min_requests=lab.manifest.load.min_requests if request.min_requests is None else request.min_requests,
-            measured=request.load,
-            fix=self._fix(ended, target),
-            events=lab.journal.events(run=self.run),
+            schema_mode=account.schema_mode,
+            marks=account.marks,
+            min_requests=account.min_requests,
+            measured=account.measured,
+            fix=self._fix(ended, rolled=any(e.type == "rollout-started" for e in events)),
+            events=events,
         )
 
-    def _fix(self, ended: Ended, target: str) -> str:
+    def _fix(self, ended: Ended, *, rolled: bool) -> str:
+        target = self._account.to_version
         match ended.ending:
             case Ending.DONE:
                 return ""
             case Ending.PAUSED_BY_ENVIRONMENT | Ending.INTERRUPTED:
-                return f"lab status; lab up starts what is missing; then lab roll {target} goes on"
+                following = "lab resume" if rolled else f"lab roll {target}"
+                return f"lab status; lab up starts what is missing; then {following} goes on"
+            case Ending.PAUSED:
+                return f"lab resume tries again, lab rollback goes back; the whole logs are in {self.folder / 'logs'}"
+            case Ending.ABORTED:
+                return f"lab status shows what runs; lab up makes it one version again, lab roll {target} goes on"
             case _:
                 return f"mend {target} and roll it again; the whole logs are in {self.folder / 'logs'}"
 
@@ -182,13 +270,3 @@ class Run:
     def _note(self, clock: OffsetClock, type: str, **data: object) -> None:
         event: Event = self._lab.journal.append(type, self.run, clock.now_ns(), data)
         self._listen(event)
-
-
-def _run_name(lab: Lab, ready: Prepared) -> str:
-    base = f"{time.strftime('%Y%m%d-%H%M%S')}-{ready.source.version}-{ready.target.version}"[: RUN_NAME - 3].rstrip(
-        "-."
-    )
-    name, n = base, 2
-    while (lab.project.runs / name).exists():
-        name, n = f"{base}-{n}", n + 1
-    return name

@@ -60,7 +60,7 @@ async def up(lab: Lab, request: UpRequest, *, told: Told, listen: Listener) -> U
             revision = await asyncio.to_thread(_revision, lab, history, request, made)
             replicas = request.replicas or (history.replicas if history.current else lab.manifest.replicas)
             began = time.monotonic()
-            moved = await _converge(lab, gateway, revision, replicas, listen)
+            moved = await converge(lab, gateway, revision, replicas, kind="up", listen=listen)
             if moved:
                 told("fleet", f"{replicas}/{replicas} ready  {revision.version}", time.monotonic() - began)
     return UpResult(
@@ -179,7 +179,10 @@ def _revision(lab: Lab, history: History, request: UpRequest, made: images.Image
     return ensure_revision(lab, version, made, replicas=replicas)
 
 
-async def _converge(lab: Lab, gateway: ProxyGateway, revision: Revision, replicas: int, listen: Listener) -> bool:
+async def converge(
+    lab: Lab, gateway: ProxyGateway, revision: Revision, replicas: int, *, kind: str, listen: Listener
+) -> bool:
+    """So many replicas of that revision, and nothing beside them. Return whether there was something to do."""
     if await is_whole(lab, gateway, revision, replicas) and lab.history().current == revision.number:
         return False
     clock = await measure_clock(gateway)
@@ -192,16 +195,16 @@ async def _converge(lab: Lab, gateway: ProxyGateway, revision: Revision, replica
         ready_timeout=manifest.ready_timeout,
         drain_timeout=manifest.drain_timeout,
     )
-    attempt = Attempt(run=f"up-{time.strftime('%Y%m%d-%H%M%S')}", kind="up", spec=spec)
+    attempt = Attempt(run=f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}", kind=kind, spec=spec)
     ended = await run_rollout(lab, gateway, clock, attempt, listen=listen, archive=lambda _name, _log: None)
     if ended.ending is not Ending.DONE:
         exit_code = Exit.ENVIRONMENT if ended.ending is Ending.PAUSED_BY_ENVIRONMENT else Exit.NO
-        log = "\n".join(ended.log)
+        log, up_to = "\n".join(ended.log), "up" if kind == "up" else f"to {replicas} replicas"
         raise LabError(
             id="not-up",
-            what=f"the fleet did not come up: {ended.reason or ended.ending}",
+            what=f"the fleet did not come {up_to}: {ended.reason or ended.ending}",
             where="\n".join(part for part in (ended.where, ended.detail, log) if part),
-            fix="lab status, lab logs; then lab up again",
+            fix="lab status, lab logs; then lab up, which goes on with it",
             exit_code=exit_code,
         )
     return True

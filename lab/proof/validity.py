@@ -8,6 +8,8 @@ from lab.proof.result import Class, Reason
 
 CLIENT_SCHEMA = "lab.client-ledger/1"
 PROXY_SCHEMA = "lab.proxy-ledger/1"
+CLOCKS_NS = 100_000_000
+"""So far may two clocks be apart that are taken for one."""
 
 
 def doubts(
@@ -36,6 +38,12 @@ def _client(facts: RunFacts, client: ClientLedger) -> Iterator[Reason]:
             id="load-cut-short",
             message="the load says itself that it did not finish what it offered",
             fix="lab logs load",
+        )
+    elif footer.t < facts.ended_ns - CLOCKS_NS:
+        yield Reason(
+            id="load-ended",
+            message=f"the load ended {(facts.ended_ns - footer.t) / 1e9:.1f}s before the rollout did",
+            fix="it is bounded by its own time: lab resume sooner, or roll again",
         )
     lost = orphans(client) + max(0, (footer.offered if footer else 0) - len(client.offers))
     if gaps := lost + client.reading.conflicts:

@@ -42,8 +42,7 @@ async def measured(folder: Path, app: Replica, schema: Schema, *, doubles: bool 
         async with relay(app.port, doubles=doubles) as port, proxy.gateway() as gateway:
             await in_rotation(gateway, app.name, replace(FAST, port=port))
             started = (await gateway.routing()).now_ns
-            await offered(gateway, proxy, runs)
-            ended = (await gateway.routing()).now_ns
+            ended = await offered(gateway, proxy, runs)
     lines = "".join(json.dumps(line) + "\n" for line in app.log)
     keep_log(runs / RUN, app.name, lines.encode())
     record = RunRecord(
@@ -74,7 +73,9 @@ async def in_rotation(gateway: ProxyGateway, name: str, readiness: Readiness) ->
     await gateway.admit(name)
 
 
-async def offered(gateway: ProxyGateway, proxy: ProxyProcess, runs: Path) -> None:
+async def offered(gateway: ProxyGateway, proxy: ProxyProcess, runs: Path) -> int:
+    """Return when the rollout that it stands for was over: before the load is."""
+
     def fetch(run: str, into: Path) -> None:
         shutil.copy(runs.parent / "proxy" / run / "proxy.jsonl", into / run)
 
@@ -82,9 +83,11 @@ async def offered(gateway: ProxyGateway, proxy: ProxyProcess, runs: Path) -> Non
     load = Load(HostSource(port=proxy.port, folder=runs, checkout=ROOT, fetch=fetch), PLAN)
     await load.start()
     await eventually(lambda: load.tick.get("finished", 0) > 0)
+    ended = (await gateway.routing()).now_ns
     await load.stop()
     await gateway.close_run()
     await load.collect(runs)
+    return ended
 
 
 @asynccontextmanager

@@ -140,7 +140,7 @@ def tell(*stories: Story, at: int = START + 2 * SECOND + SECOND // 2, **changes:
     world.client.append(
         {
             "e": "footer",
-            "t": end,
+            "t": max(end, world.facts.ended_ns),
             "offered": len(offers),
             "finished": len(ends) - not_sent,
             "not_sent": not_sent,

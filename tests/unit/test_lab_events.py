@@ -9,7 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from lab.model import Asked, Command, Container, RolloutSpec, Verb
+from lab.operations.account import Account, account_from_json, account_to_json
 from lab.ports import Event
+from lab.proof import Command as Rolled
 from lab.sim import Behaviour
 from lab.spec_codec import spec_to_json
 from tests.unit.rollout_world import V1, V2, Bench, Crash
@@ -165,7 +167,19 @@ WRITTEN: dict[str, dict[str, object]] = {
     "schema-step": {"phase": "expanded", "what": "begins"},
     "load-started": {"rate": 99.5, "replicas": 3, "seed": 1},
     "lab-removed": {"removed": 7},
+    "rollout-resumed": {"pid": 7},
+    "run-ended": {"outcome": "pass", "exit_code": 0},
 }
+
+
+def test_what_a_run_is_told_as_fits_the_schema_and_comes_back_as_it_was() -> None:
+    spec = RolloutSpec(target=2, replicas=3, surge=1, unavailable=0, back_to=1)
+    account = Account(command=Rolled.ROLL, from_version="v1", to_version="v2", spec=spec, steps=("expanded",))
+    line = json.loads(json.dumps(line_of("run-started", account_to_json(account))))
+
+    VALIDATOR.validate(line)
+    assert set(line["data"]) <= set(SCHEMA["$defs"]["run-started"]["properties"])
+    assert account_from_json(line["data"]) == account
 
 
 def line_of(type: str, data: dict[str, object]) -> dict[str, object]:

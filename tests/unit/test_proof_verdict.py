@@ -70,6 +70,7 @@ GAPS: dict[str, Callable[[World], object]] = {
     "client-ledger-foreign": lambda world: world.client[0].update(run="r0"),
     "client-ledger-version": lambda world: world.client[0].update(schema="lab.client-ledger/2"),
     "client-ledger-gap": lambda world: world.client[-1].update(offered=9),
+    "load-ended": lambda world: world.client[-1].update(t=world.facts.ended_ns - 200_000_000),
     "proxy-ledger-cut": lambda world: world.proxy.pop(),
     "proxy-ledger-gap": lambda world: world.proxy[-1].update(attempts=9),
     "proxy-ledger-lost": lambda world: world.proxy.insert(3, {"e": "lost", "lines": 7, "t": START}),
