@@ -55,7 +55,7 @@ def batch_of(replicas: int, batch: Amount, *, start_first: bool) -> int:
     many = batch.of(replicas, up=start_first)
     if many < 1 and not batch.percent:
         raise UsageError(id="batch", what=f"a batch of {batch} replaces nothing", fix="--batch 1 or more")
-    if many > replicas:
+    if many > replicas or (batch.percent and batch.number > _WHOLE):
         raise UsageError(
             id="batch", what=f"a batch of {batch} is more than the {replicas} replicas", fix=f"--batch 1 to {replicas}"
         )

@@ -1,6 +1,7 @@
 """`lab plan` and `lab simulate` as people see them. Neither asks an engine, and neither leaves anything behind."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,8 @@ Run = Callable[..., tuple[int, str, str]]
 def lab(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command beside a checkout that has the shipped manifest and no engine."""
     root = Path(__file__).parents[2]
-    for name in ("compose/lab.yaml", "sample_app/schema/plan.toml"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text((root / name).read_text())
+    shutil.copytree(root / "compose", tmp_path / "compose")
+    shutil.copytree(root / "sample_app/schema", tmp_path / "sample_app/schema")
     monkeypatch.setattr("lab.project.checkout", lambda: tmp_path)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab.cli import _commands, _shape, main
@@ -285,6 +285,7 @@ def test_a_plan_and_a_roll_refuse_the_same_and_a_roll_before_anything_is_touched
 
 
 @given(shape=shapes(), replicas=st.integers(1, 200))
+@example(shape=Shape(order=Order.STOP_FIRST, batch="101%"), replicas=1)
 @settings(max_examples=300, deadline=None)
 def test_what_is_refused_of_the_largest_fleet_is_refused_of_every_one(shape: Shape, replicas: int) -> None:
     whatever = refusal(lambda: refuse_shape(shape, MANIFEST))
