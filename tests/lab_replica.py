@@ -9,13 +9,17 @@ import signal
 import sys
 
 SECONDS_OF_WORK = 0.05
+SECONDS_TO_LIVE = 0.5
 
 
 class Replica:
     def __init__(self, name: str, version: str) -> None:
         self._name = name
         self._ready = "never-ready" not in version
-        self._dies = "dies" in version
+        self._dies = version.endswith("-dies")
+        self._lives = SECONDS_TO_LIVE if "dies-after-ready" in version else None
+        self._errs = "answers-errors" in version
+        self._requests = 0
 
     async def run(self, host: str, port: int) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
@@ -38,10 +42,18 @@ class Replica:
         await reader.readexactly(int(fields.get("content-length", 0)))
         status, body = "200 OK", b"hello"
         if first.split(" ")[1] != "/readyz":
+            self._requests += 1
+            errs = self._errs and self._requests % 3 == 0
             say("request")
             await asyncio.sleep(SECONDS_OF_WORK)
+            if errs:
+                status = "500 Internal Server Error"
+                say("error")
         elif not self._ready:
             status, body = "503 Service Unavailable", b"not yet"
+        elif self._lives is not None:
+            asyncio.get_running_loop().call_later(self._lives, os._exit, 3)
+            self._lives = None
         head = f"HTTP/1.1 {status}\r\nX-Lab-Replica: {self._name}\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()

@@ -20,9 +20,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from lab.controller import Controller, Ended, Rollout, World
+from lab.counting import CountedTraffic, CountingLook
 from lab.gateway import ProxyGateway
 from lab.journal import SqliteJournal
 from lab.model import Container, Revision, RolloutSpec
+from lab.observation import WholeLook
 from lab.ports import Event, Journal, Owner, Readiness, Seen
 from lab.recording import FILE, SightsFile, recorded
 from lab.sim.replay import Replayed, replay
@@ -30,7 +32,14 @@ from lab.watch import WorldWatch
 from tests.proxy_world import PATIENCE, TOKEN, admin_schema, environment
 
 ROOT = Path(__file__).parents[1]
-VERSIONS = {1: "v1", 2: "v2", 3: "v2-never-ready", 4: "v2-dies"}
+VERSIONS = {
+    1: "v1",
+    2: "v2",
+    3: "v2-never-ready",
+    4: "v2-dies",
+    5: "v2-answers-errors",
+    6: "v2-dies-after-ready",
+}
 REVISIONS = {n: Revision(number=n, version=v, serves_as=v, image_id="", spec="{}") for n, v in VERSIONS.items()}
 ME = Owner(host="h", boot="b", pid=1, start="s", command="lab roll v2", home="/home/x")
 FAST = Readiness(passes=2, min_ready=0.02, interval=0.2, fast_interval=0.02)
@@ -205,7 +214,11 @@ class ProcessEngine:
         return (self._folder / "created").read_text().splitlines()
 
     def requests_of(self, name: str) -> int:
-        return self._log(name).read_text().splitlines().count("request")
+        return self.said(name, "request")
+
+    def said(self, name: str, line: str) -> int:
+        """How often the replica's own log has that line."""
+        return self._log(name).read_text().splitlines().count(line)
 
     def _seen(self, about: dict[str, Any]) -> Seen:
         running = Container.RUNNING if about["pid"] and _lives(about["pid"]) else Container.EXITED
@@ -272,6 +285,8 @@ class Fleet:
     disk: Path | None = None
     """Where the journal is, if not in its folder."""
     engine: ProcessEngine = field(init=False)
+    traffic: CountedTraffic = field(init=False, default_factory=CountedTraffic)
+    """What the last roll counted."""
 
     def __post_init__(self) -> None:
         self.engine = ProcessEngine(self.folder / "fleet", self.port)
@@ -298,6 +313,7 @@ class Fleet:
         on_event: Callable[[Event], None] = lambda _: None,
         **spec: Any,
     ) -> Ended:
+        self.traffic = CountedTraffic()
         with self.journal() as journal:
             world = World(
                 engine=self.engine,
@@ -305,6 +321,8 @@ class Fleet:
                 watch=WorldWatch(gateway, asyncio.Event()),
                 clock=MonotonicClock(),
                 journal=wrap(journal),
+                observer=CountingLook(WholeLook(self.engine, gateway), self.traffic),
+                traffic=self.traffic,
             )
             ended = sum(e.data["happening"] == "reached" for e in journal.events(types=["phase-changed"]))
             rollout = Rollout(
