@@ -158,7 +158,7 @@ class Passage:
     def _pass(self, move: Move, leave: Leave, work: Callable[[Step], None]) -> None:
         plan, journal = self._plan, self._journal
         self._refuse_other_half(move)
-        digest = self._digest(move.what)
+        prefix = self._prefix(move.what)
         lost = plan.lost_by(move.now, move.reached)
         with leases.excluded(self._session, lost) as running:
             if leave.force is None:
@@ -166,7 +166,7 @@ class Passage:
             if lost:
                 leave.begun()
             with self._session.transaction():
-                step = journal.begin(move.phase, move.direction, digest)
+                step = journal.begin(move.phase, move.direction, prefix)
                 journal.lose(plan.gone_at(move.now) | lost, move.reached)
             try:
                 work(step)
@@ -216,9 +216,13 @@ class Passage:
                 fix=f"finish it first: lab migrate {again}",
             )
 
-    def _digest(self, what: Path | Command | None) -> str:
-        text = "" if what is None else " ".join(what.argv) if isinstance(what, Command) else repr(self._units(what))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def _prefix(self, what: Path | Command | None) -> Callable[[int], str]:
+        """The digest of the first so many transactions: of what is run, not of how it is written."""
+        if isinstance(what, Command):
+            texts = [" ".join(what.argv)]
+        else:
+            texts = [] if what is None else ["\n".join(s.text for s in unit.statements) for unit in self._units(what)]
+        return lambda count: hashlib.sha256("\n\n".join(texts[:count]).encode()).hexdigest()[:16]
 
     def _units(self, path: Path) -> tuple[Unit, ...]:
         return units_of(path.read_text(), file=path.name, syncs=self._plan.syncs)
@@ -227,15 +231,22 @@ class Passage:
         phase, direction, what = move.phase, move.direction, move.what
         if isinstance(what, Command):
             if not step.done:
-                self._journal.note(phase, direction, trying=True)
+                prefix = self._prefix(what)
+                self._journal.note(phase, direction, trying=True, digest=prefix(1))
                 run_command(what, phase=phase.name, database=self._database, session=self._session, manner=self._manner)
-                self._journal.note(phase, direction, done=1, trying=False)
+                self._journal.note(phase, direction, done=1, trying=False, digest=prefix(1))
         elif what is not None:
             units = self._units(what)
             again = f", from transaction {step.done + 1} of {len(units)}" if step.done else ""
             self._manner.told(phase.name, f"{what.name}{again}")
             taking = Taking(
-                self._database, self._session, self._journal, manner=self._manner, phase=phase, direction=direction
+                self._database,
+                self._session,
+                self._journal,
+                manner=self._manner,
+                phase=phase,
+                direction=direction,
+                prefix=self._prefix(what),
             )
             taking.take(units, step)
 

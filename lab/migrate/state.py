@@ -5,6 +5,7 @@ anywhere, the next run knows what is done.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,22 +118,23 @@ class Journal:
     def step(self, phase: str, direction: str) -> Step | None:
         return next((s for s in self.unfinished() if (s.phase, s.direction) == (phase, direction)), None)
 
-    def begin(self, phase: Phase, direction: str, digest: str) -> Step:
-        """The step as far as it is. LabError `schema-edited` if it was begun with other SQL."""
+    def begin(self, phase: Phase, direction: str, prefix: Callable[[int], str]) -> Step:
+        """The step as far as it is. LabError `schema-edited` if what is done of it was other SQL.
+
+        `prefix`: the digest of the first so many transactions.
+        """
         self._session.run(
             "insert into lab_schema_step(change, phase, direction, digest) values (%s, %s, %s, %s)"
-            " on conflict (change, phase, direction) do update set digest = excluded.digest"
-            " where lab_schema_step.done = 0 and not lab_schema_step.trying",
-            (self._plan.id, phase.name, direction, digest),
+            " on conflict (change, phase, direction) do nothing",
+            (self._plan.id, phase.name, direction, prefix(0)),
         )
-        step = self.step(phase.name, direction)
-        if step is None or step.digest != digest:
-            done = step.done if step else 0
+        (step,) = (s for s in self.unfinished() if (s.phase, s.direction) == (phase.name, direction))
+        if step.digest != prefix(step.done + step.trying):
             raise LabError(
                 id="schema-edited",
-                what=f"the SQL of {phase.name} ({direction}) was changed after {done} of its transactions were done",
+                what=f"the SQL of {phase.name} ({direction}) was changed where {step.done} transactions are done",
                 where=str(self._plan.file),
-                fix="put it back as it was and run the same command again; a change of it is a phase of its own",
+                fix="put what is done back as it was; what is not done yet may be changed",
             )
         return step
 

@@ -35,6 +35,7 @@ class Taking:
         manner: Manner,
         phase: Phase,
         direction: str,
+        prefix: Callable[[int], str],
     ) -> None:
         self._database = database
         self._session = session
@@ -42,6 +43,7 @@ class Taking:
         self._manner = manner
         self._phase = phase
         self._direction = direction
+        self._prefix = prefix
 
     def take(self, units: tuple[Unit, ...], step: Step) -> None:
         """All that is not done yet. What it does is recorded in the transaction that does it."""
@@ -58,7 +60,7 @@ class Taking:
                 self._session.limit(lock=patience.lock, statement=patience.statement, local=True)
                 for statement in unit.statements:
                     self._session.run(statement.text, called=f"{unit.file}:{statement.line}")
-                self._note(done=number, trying=False)
+                self._note(number)
 
         self._insist(unit, attempt)
 
@@ -68,7 +70,7 @@ class Taking:
         name = self._index_of(unit)
         done = tried and self._is_done(statement.text, name)
         if not done:
-            self._note(trying=True)
+            self._note(number - 1, trying=True)
 
             def attempt(patience: Patience) -> None:
                 self._clean(statement.text, name)
@@ -79,9 +81,9 @@ class Taking:
                 self._insist(unit, attempt)
             except LabError:
                 self._clean(statement.text, name)
-                self._note(trying=False)
+                self._note(number - 1)
                 raise
-        self._note(done=number, trying=False)
+        self._note(number)
 
     def _is_done(self, text: str, name: str | None) -> bool:
         if name is None:  # of the others none minds being repeated
@@ -119,8 +121,9 @@ class Taking:
         schema = built["table"].rpartition(".")[0]
         return f"{schema}.{built['name']}" if schema else built["name"]
 
-    def _note(self, **values: object) -> None:
-        self._journal.note(self._phase, self._direction, **values)
+    def _note(self, done: int, *, trying: bool = False) -> None:
+        digest = self._prefix(done + trying)
+        self._journal.note(self._phase, self._direction, done=done, trying=trying, digest=digest)
 
     def _insist(self, unit: Unit, attempt: Callable[[Patience], None]) -> None:
         insist(
