@@ -1,16 +1,21 @@
 """What a locustfile is made of: cohorts, and the turn that each of them is given."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from loadtest.event_stream import EventStream
+from loadtest.live import play
 from loadtest.oracle import Check
 from loadtest.outcomes import Outcome
 from loadtest.sender import Ask, Sender
+from loadtest.websocket import WebSocket
 
 Data = Mapping[str, Any]
+_READ, _STORED = frozenset({200}), frozenset({200, 201})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,62 +32,68 @@ class Turn:
     slow_seconds: float
     sender: Sender
     stopping: Callable[[], bool]
-    room: bool = True
-    slow: bool = False
+    timed: bool = True
     on_schedule: bool = True
+    follows: str | None = None
 
-    def get(self, path: str, *, check: Check) -> Data | None:
-        return self._send("GET", path, check, frozenset({200}))
+    def get(self, path: str, *, check: Check, fresh: bool = False) -> Data | None:
+        return self.ask("GET", path, check=check, fresh=fresh)[1]
 
     def post(self, path: str, body: Data, *, check: Check, key: str) -> Data | None:
-        return self._send("POST", path, check, frozenset({200, 201}), body=body, key=key)
+        return self.ask("POST", path, check=check, body=body, key=key)[1]
 
     def patch(self, path: str, body: Data, *, check: Check) -> Data | None:
-        return self._send("PATCH", path, check, frozenset({200}), body=body)
+        return self.ask("PATCH", path, check=check, body=body)[1]
 
-    def then(self) -> "Turn | None":
-        """The next request of the same turn, due now; None when the load is stopping and offers no more."""
+    def stream(self, *, events: int, interval_ms: int = 100) -> None:
+        """Read an event stream; one that is cut in order is asked for again."""
+        session = EventStream(events=events, interval_ms=interval_ms)
+        play(self.sender, self._ask("GET", session.path, timed=False), session)
+
+    def websocket(self, *, messages: int, pause_s: float = 0.2) -> None:
+        """Talk on a WebSocket; one that is cut in order is opened again."""
+        session = WebSocket(messages=messages, pause_s=pause_s)
+        play(self.sender, self._ask("GET", session.path, timed=False), session)
+
+    def then(self, after: str | None = None) -> "Turn | None":
+        """The next request of the same turn, due now; None when the load is stopping and offers no more.
+
+        `after`: the id of the request that it looks back at.
+        """
         if self.stopping():
             return None
-        return Turn(
-            cohort=self.cohort,
-            due=time.monotonic_ns(),
-            rng=self.rng,
-            slow_seconds=self.slow_seconds,
-            sender=self.sender,
-            stopping=self.stopping,
-            slow=self.slow,
-            on_schedule=False,
-        )
+        return replace(self, due=time.monotonic_ns(), on_schedule=False, follows=after)
 
-    def _send(
+    def ask(
         self,
         method: str,
         path: str,
-        check: Check,
-        statuses: frozenset[int],
         *,
+        check: Check,
         body: Data | None = None,
         key: str | None = None,
-    ) -> Data | None:
-        judgement = self.sender.send(
-            Ask(
-                cohort=self.cohort,
-                method=method,
-                path=path,
-                check=check,
-                statuses=statuses,
-                body=body,
-                key=key,
-                due=self.due,
-                on_schedule=self.on_schedule,
-                room=self.room,
-                slow=self.slow,
-            )
+        fresh: bool = False,
+    ) -> tuple[str, Data | None]:
+        """Return the request's id, and the answer's data or None."""
+        asked = self._ask(method, path, timed=self.timed)
+        if body is not None:
+            encoded = json.dumps(body, ensure_ascii=False).encode()
+            asked = replace(asked, body=encoded, key=key, headers={"Content-Type": "application/json"})
+        statuses = _STORED if method == "POST" else _READ
+        request_id, judgement = self.sender.send(replace(asked, check=check, statuses=statuses, fresh=fresh))
+        data = judgement.data if judgement.outcome is Outcome.OK else None
+        return request_id, data if isinstance(data, dict) else None
+
+    def _ask(self, method: str, path: str, *, timed: bool) -> Ask:
+        return Ask(
+            cohort=self.cohort,
+            method=method,
+            path=path,
+            due=self.due,
+            on_schedule=self.on_schedule,
+            follows=self.follows,
+            timed=timed,
         )
-        if judgement.outcome is Outcome.OK and isinstance(judgement.data, dict):
-            return judgement.data
-        return None
 
 
 Play = Callable[[Any, Turn], None]
@@ -93,14 +104,18 @@ class Cohort:
     """A method of the user class that makes one kind of request.
 
     `weight` is its part of what the slow cohort leaves, in requests; `requests` is how many a turn of it makes.
-    The one with `slow` is sized from the number of replicas instead.
+    The one with `slow` is sized from the number of replicas instead. One that is not `timed` takes as long as it was
+    asked to, so that its latency says nothing.
     """
 
     play: Play
     weight: float = 0.0
     requests: int = 1
     slow: bool = False
+    timed: bool = True
 
 
-def cohort(*, weight: float = 0.0, requests: int = 1, slow: bool = False) -> Callable[[Play], Cohort]:
-    return lambda play: Cohort(play, weight, requests, slow)
+def cohort(
+    *, weight: float = 0.0, requests: int = 1, slow: bool = False, timed: bool = True
+) -> Callable[[Play], Cohort]:
+    return lambda play: Cohort(play, weight, requests, slow, timed and not slow)

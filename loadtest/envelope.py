@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from loadtest.outcomes import Flaw, Outcome
+from loadtest.outcomes import Flaw, Kind, contract, truncated
 
 _HEAD = b'{"request_id":'
 _END = b'"end":"."}'
@@ -36,7 +36,7 @@ def unseal(body: bytes, *, request_id: str) -> Envelope | Flaw:
     if int(length) != len(body):
         return _wrong(f"the body has {len(body)} bytes and says {int(length)}")
     if parsed["request_id"] != request_id:
-        return _wrong(f"the answer is to request {parsed['request_id']!r}")
+        return contract(Kind.WRONG_ID, f"the answer is to request {parsed['request_id']!r}")
     version, replica = parsed["version"], parsed["replica"]
     if not isinstance(version, str) or not isinstance(replica, str):
         return _wrong(f"version {version!r} and replica {replica!r} must be text")
@@ -45,7 +45,7 @@ def unseal(body: bytes, *, request_id: str) -> Envelope | Flaw:
 
 def _parse(body: bytes) -> dict[str, object] | Flaw:
     if not body.endswith(_END) and _may_be_a_beginning(body):
-        return Flaw(outcome=Outcome.TRUNCATED, detail=f"the body stops after {len(body)} bytes")
+        return truncated(Kind.CUT_INSIDE, f"the body stops after {len(body)} bytes")
     try:
         parsed = json.loads(body)
     except ValueError as error:
@@ -67,4 +67,4 @@ def _may_be_a_beginning(body: bytes) -> bool:
 
 
 def _wrong(detail: str) -> Flaw:
-    return Flaw(outcome=Outcome.CONTRACT, detail=detail)
+    return contract(Kind.WRONG_BODY, detail)

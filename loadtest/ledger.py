@@ -1,10 +1,12 @@
 """The client's ledger: a request is written down when it is offered and again when it ends.
 
-Each line is one unbuffered write, so that a killed load leaves its open requests visible and no footer.
+Each line is one unbuffered write, so that a killed load leaves its open requests visible and no footer. The file is
+only ever appended to, and such a write is never mixed with another's: several processes share it.
 """
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,11 +22,14 @@ class LedgerError(Exception):
 
 
 class Ledger:
-    def __init__(self, path: Path) -> None:
+    """`shared`: another process has made it, and writes its header and its footer."""
+
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            made = 0 if shared else os.O_CREAT | os.O_EXCL
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | made, 0o644)
         except FileExistsError:
             raise LedgerError(f"{path} exists: another load wrote it. Take a new --run") from None
         except OSError as error:
@@ -38,14 +43,39 @@ class Ledger:
     ) -> None:
         os.close(self._file)
 
-    def header(self, *, run: str, rate: float, seed: int, t: int) -> None:
-        self._write({"e": "header", "schema": SCHEMA, "run": run, "rate": rate, "seed": seed, "t": t})
+    def header(self, *, t: int, settings: Mapping[str, object]) -> None:
+        self._write({"e": "header", "schema": SCHEMA, **settings, "t": t})
 
-    def offer(self, *, request_id: str, cohort: str, method: str, path: str, due: int, t: int, key: str | None) -> None:
-        line = {"e": "offer", "id": request_id, "cohort": cohort, "method": method, "path": path, "due": due, "t": t}
-        self._write(line if key is None else {**line, "key": key})
+    def offer(
+        self,
+        *,
+        request_id: str,
+        cohort: str,
+        method: str,
+        path: str,
+        due: int,
+        t: int,
+        key: str | None,
+        follows: str | None = None,
+    ) -> None:
+        line: dict[str, object] = {
+            "e": "offer", "id": request_id, "cohort": cohort, "method": method, "path": path, "due": due, "t": t
+        }  # fmt: skip
+        if key is not None:
+            line["key"] = key
+        if follows is not None:
+            line["follows"] = follows
+        self._write(line)
 
-    def end(self, *, request_id: str, t: int, judgement: Judgement, ack: int | None) -> None:
+    def end(
+        self,
+        *,
+        request_id: str,
+        t: int,
+        judgement: Judgement,
+        ack: int | None,
+        more: Mapping[str, int] | None = None,
+    ) -> None:
         line: dict[str, object] = {
             "e": "end",
             "id": request_id,
@@ -54,11 +84,16 @@ class Ledger:
             "status": judgement.status,
             "version": judgement.version,
             "replica": judgement.replica,
-            "first_byte": judgement.first_byte,
+            "first_byte": judgement.trace.first_byte,
             "bytes": judgement.size,
             "reason": judgement.reason,
             "error": judgement.error,
+            "conn": judgement.trace.connection,
+            "conn_request": judgement.trace.turn,
+            **(more or {}),
         }
+        if judgement.kind is not None:
+            line["kind"] = judgement.kind
         if judgement.detail is not None:
             line["detail"] = judgement.detail
         if ack is not None:
@@ -73,12 +108,13 @@ class Ledger:
                 "offered": counts.offered,
                 "finished": counts.finished,
                 "not_sent": counts.not_sent,
+                "cut": counts.cut,
                 "lag_p99_ms": lag_p99_ms,
                 "complete": complete,
             }
         )
 
-    def _write(self, line: dict[str, object]) -> None:
+    def _write(self, line: Mapping[str, object]) -> None:
         data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
         try:
             written = os.write(self._file, data)

@@ -6,21 +6,25 @@ hides its own freeze. Here the time a request is due is fixed beforehand, and it
 
 import random
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 
 import gevent
-from gevent.event import Event
+import locust
+from gevent.event import AsyncResult, Event
 from gevent.pool import Pool
 from locust import User, task
 from locust.env import Environment
 from locust.exception import StopUser
 
 from loadtest.cohorts import Cohort, Turn
-from loadtest.schedule import Share, Slot, shares, slots
+from loadtest.mix import mixed
+from loadtest.schedule import Slot, slots
 from loadtest.sender import Sender
 from loadtest.settings import Settings
 
 _BURST = 64
+_START_WITHIN_S = 30.0
 
 
 class StopReason(StrEnum):
@@ -30,17 +34,25 @@ class StopReason(StrEnum):
 
 
 class OpenLoop:
-    """Follows the schedule until it is over or `stop` is called; then waits for what is in flight."""
+    """Follows the schedule until it is over or `stop` is called; then waits for what is in flight.
+
+    One of several workers follows it too, and takes the turns that are its own. `begin` says when the first is due.
+    """
 
     def __init__(self, settings: Settings, sender: Sender) -> None:
         self._settings = settings
         self._sender = sender
         self._in_flight = Pool(settings.pool)
         self._stop = Event()
+        self._start = AsyncResult()
+        self._followed = False
         self.over = Event()
         self.reason = StopReason.STOPPED
         self.complete = False
         self.failure: BaseException | None = None
+
+    def begin(self, start: int) -> None:
+        self._start.set(start)
 
     def stop(self) -> None:
         self._stop.set()
@@ -50,8 +62,11 @@ class OpenLoop:
         return bool(self._stop.is_set())
 
     def follow(self, user: "OpenLoopUser") -> None:
+        if self._followed:  # Locust's page can ask for more users
+            return
+        self._followed = True
         try:
-            self._offer_all(user)
+            self._offer_all(user, self._start.get(timeout=_START_WITHIN_S))
             self._stop.set()
             # each request ends by its own deadline; the rest is for this machine being busy
             self.complete = bool(self._in_flight.join(self._settings.deadline_s + 5))
@@ -59,18 +74,21 @@ class OpenLoop:
         except Exception as error:  # noqa: BLE001 - Locust would log it and go on
             self._fail(error)
         finally:
+            user.over()
             self.over.set()
 
-    def _offer_all(self, user: "OpenLoopUser") -> None:
-        cohorts = user.cohorts()
-        start = time.monotonic_ns()
-        mix, settings = _shares(cohorts, self._settings), self._settings
-        for slot in slots(mix, rate=settings.rate, seed=settings.seed, arrivals=settings.arrivals):
+    def _offer_all(self, user: "OpenLoopUser", start: int) -> None:
+        cohorts, settings = user.cohorts(), self._settings
+        mix = mixed(cohorts, settings.cohorts, settings.slow, settings.rate)
+        mine = settings.worker or 0
+        for slot in slots(mix, shape=settings.course, seed=settings.seed, arrivals=settings.arrivals):
             found = self._limit(slot, cohorts[slot.cohort])
             if found is not None:
                 self.reason = found
                 return
-            if self._stopped_before(start + slot.after_ns, slot.number):
+            if slot.number % settings.workers != mine:
+                continue
+            if self._stopped_before(start + slot.after_ns, slot.number // settings.workers):
                 return
             self._offer(user, cohorts[slot.cohort], slot, start + slot.after_ns)
 
@@ -90,7 +108,9 @@ class OpenLoop:
         return bool(self._stop.is_set())
 
     def _offer(self, user: "OpenLoopUser", cohort: Cohort, slot: Slot, due: int) -> None:
-        room = not self._in_flight.full()
+        if self._in_flight.full():
+            self._sender.no_room(slot.cohort, due)
+            return
         turn = Turn(
             cohort=slot.cohort,
             due=due,
@@ -98,13 +118,9 @@ class OpenLoop:
             slow_seconds=self._settings.slow.seconds,
             sender=self._sender,
             stopping=self._stop.is_set,
-            room=room,
-            slow=cohort.slow,
+            timed=cohort.timed,
         )
-        if room:
-            self._in_flight.spawn(self._play, cohort, user, turn)
-        else:
-            self._play(cohort, user, turn)
+        self._in_flight.spawn(self._play, cohort, user, turn)
 
     def _play(self, cohort: Cohort, user: "OpenLoopUser", turn: Turn) -> None:
         try:
@@ -118,22 +134,21 @@ class OpenLoop:
 
 
 class LabEnvironment(Environment):
-    """Locust's environment, with the schedule that its user follows."""
+    """Locust's environment, with the schedule that its user follows, and the events that a locustfile listens to."""
 
     def __init__(self, *, user_class: type["OpenLoopUser"], host: str) -> None:
-        super().__init__(user_classes=[user_class], host=host)
+        super().__init__(user_classes=[user_class], host=host, events=locust.events)
         self.loop: OpenLoop | None = None
 
 
 class OpenLoopUser(User):
-    """The one user Locust starts. Subclasses add cohorts."""
+    """The one user that Locust starts in each process. Subclasses add cohorts."""
 
     abstract = True
-    fixed_count = 1
     environment: LabEnvironment
 
     @classmethod
-    def cohorts(cls) -> dict[str, Cohort]:
+    def cohorts(cls) -> Mapping[str, Cohort]:
         return {
             name: found
             for base in reversed(cls.__mro__)
@@ -141,14 +156,12 @@ class OpenLoopUser(User):
             if isinstance(found, Cohort)
         }
 
+    def over(self) -> None:
+        """Nothing is in flight any more."""
+
     @task
     def follow_the_schedule(self) -> None:
         loop = self.environment.loop
         if loop is not None:
             loop.follow(self)
         raise StopUser
-
-
-def _shares(cohorts: dict[str, Cohort], settings: Settings) -> dict[str, Share]:
-    weights = {name: (found.weight, found.requests) for name, found in cohorts.items() if not found.slow}
-    return shares(weights, settings.slow, settings.rate)

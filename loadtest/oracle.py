@@ -3,29 +3,34 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from loadtest.envelope import Envelope, unseal
-from loadtest.messages import Broken, Reply
-from loadtest.outcomes import Flaw, Outcome
+from loadtest.messages import NOTHING, Broken, Reply, Trace
+from loadtest.outcomes import Flaw, Framing, Kind, Outcome, contract, truncated
 
-Check = Callable[[object, str], str | None]
-"""(data, version that answered) -> what is wrong with it, or None."""
+Check = Callable[[Any, str], Flaw | str | None]
+"""(data, version that answered) -> what is wrong, or None. Of an answer that is not sealed, data is the Reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
+    """`sealed`: the body is the self-checking one; otherwise only the HTTP message says whether it is whole."""
+
     request_id: str
     statuses: frozenset[int]
     check: Check
+    sealed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     outcome: Outcome
+    kind: Kind | None = None
     status: int | None = None
     version: str | None = None
     replica: str | None = None
-    first_byte: int | None = None
+    trace: Trace = NOTHING
     size: int = 0
     reason: str | None = None
     error: str | None = None
@@ -35,42 +40,75 @@ class Judgement:
 
 def judge(reply: Reply | Broken, expected: Expected) -> Judgement:
     if isinstance(reply, Broken):
-        return Judgement(outcome=reply.flaw.outcome, first_byte=reply.first_byte, detail=reply.flaw.detail)
-    verdict = _read(reply, expected)
-    flaw = verdict if isinstance(verdict, Flaw) else None
+        return verdict(reply, reply.flaw)
+    read = _read(reply, expected)
+    if isinstance(read, Flaw):
+        return verdict(reply, read, data=None if expected.sealed else reply)
+    return verdict(reply, None, data=read.data)
+
+
+def verdict(reply: Reply | Broken, flaw: Flaw | None, *, data: object = None, size: int = 0) -> Judgement:
+    """Whose answer it was, and what is wrong with it."""
     return Judgement(
         outcome=flaw.outcome if flaw else Outcome.OK,
+        kind=flaw.kind if flaw else None,
         status=reply.status,
         version=reply.headers.get("x-lab-version"),
         replica=reply.headers.get("x-lab-replica"),
-        first_byte=reply.first_byte,
-        size=len(reply.body),
+        trace=reply.trace,
+        size=len(reply.body) if isinstance(reply, Reply) and not size else size,
         reason=reply.headers.get("x-lab-proxy"),
         error=reply.headers.get("x-lab-error"),
         detail=flaw.detail if flaw else None,
-        data=verdict.data if isinstance(verdict, Envelope) else None,
+        data=data,
     )
 
 
-def _read(reply: Reply, expected: Expected) -> Envelope | Flaw:
-    refusal = _refused_by_status(reply, expected)
-    if refusal is not None:
-        return refusal
-    envelope = unseal(reply.body, request_id=expected.request_id)
-    if isinstance(envelope, Flaw):
-        return envelope
-    problem = _names_differ(reply, envelope) or expected.check(envelope.data, envelope.version)
-    return Flaw(outcome=Outcome.CONTRACT, detail=problem) if problem else envelope
-
-
-def _refused_by_status(reply: Reply, expected: Expected) -> Flaw | None:
+def refused_by_status(reply: Reply, expected: Expected) -> Flaw | None:
     maker = reply.headers.get("x-lab-proxy")
     detail = f"status {reply.status}" + (f", made by the proxy: {maker}" if maker else _said(reply, expected))
+    if reply.status in expected.statuses and maker is None:
+        return None
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Flaw(outcome=Outcome.SERVER_ERROR, detail=detail)
-    if maker is not None or reply.status not in expected.statuses:
-        return Flaw(outcome=Outcome.CONTRACT, detail=detail)
-    return None
+        kind = Kind.PROXY_ERROR if maker else Kind.SERVER_ERROR
+        return Flaw(outcome=Outcome.SERVER_ERROR, kind=kind, detail=detail)
+    return contract(Kind.WRONG_STATUS, detail)
+
+
+def names_differ(reply: Reply | Broken, envelope: Envelope) -> Flaw | None:
+    header = (reply.headers.get("x-lab-version"), reply.headers.get("x-lab-replica"))
+    body = (envelope.version, envelope.replica)
+    return None if header == body else contract(Kind.WRONG_SENDER, f"the header names {header} and the body {body}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    data: object
+
+
+def _read(reply: Reply, expected: Expected) -> _Whole | Flaw:
+    refusal = refused_by_status(reply, expected)
+    if refusal is not None:
+        return refusal
+    if not expected.sealed:
+        problem = _as_flaw(expected.check(reply, reply.headers.get("x-lab-version", "")))
+        return problem or _Whole(reply)
+    envelope = unseal(reply.body, request_id=expected.request_id)
+    if isinstance(envelope, Flaw):
+        return _named(envelope, reply.framing)
+    problem = names_differ(reply, envelope) or _as_flaw(expected.check(envelope.data, envelope.version))
+    return problem or _Whole(envelope.data)
+
+
+def _named(flaw: Flaw, framing: Framing) -> Flaw:
+    """A body that ends with its connection is whole to HTTP wherever it is cut: only its seal tells."""
+    if flaw.kind is Kind.CUT_INSIDE and framing is Framing.CLOSE:
+        return truncated(Kind.CUT_CLOSE_DELIMITED, flaw.detail)
+    return flaw
+
+
+def _as_flaw(problem: Flaw | str | None) -> Flaw | None:
+    return contract(Kind.WRONG_CONTENT, problem) if isinstance(problem, str) and problem else problem or None
 
 
 def _said(reply: Reply, expected: Expected) -> str:
@@ -78,10 +116,3 @@ def _said(reply: Reply, expected: Expected) -> str:
     if isinstance(envelope, Envelope) and isinstance(envelope.error, dict):
         return f": {envelope.error.get('code')} {envelope.error.get('message')}"
     return ""
-
-
-def _names_differ(reply: Reply, envelope: Envelope) -> str | None:
-    header = (reply.headers.get("x-lab-version"), reply.headers.get("x-lab-replica"))
-    if header != (envelope.version, envelope.replica):
-        return f"the header names {header} and the body {(envelope.version, envelope.replica)}"
-    return None

@@ -5,9 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-_LONGEST_SLOW_SECONDS = 10.0
+from loadtest.shape import Shape
+
+_SHORTEST_SLOW_SECONDS = 2.5
+_LONGEST_SLOW_SECONDS = 8.0
 _LARGEST_SLOW_SHARE = 0.2
 _SLOW_EACH = 5
+_SPREAD = 0.2
 
 
 class Arrivals(StrEnum):
@@ -44,37 +48,31 @@ class SlowPlan:
 def plan_slow(rate: float, replicas: int, *, deadline_s: float) -> SlowPlan:
     """Size the slow cohort so that about five of its requests are in flight on each replica at any time.
 
-    At most a fifth of the rate; the rest comes from making each one longer. The length is capped well below the
-    deadline and the usual drain timeout: a request that cannot be in time would be the load's doing.
+    Each takes 2 to 10 seconds, as `vary` spreads them; at most a fifth of the rate is theirs, and the rest comes from
+    making each one longer. The length is capped well below the deadline and the usual drain timeout: a request that
+    cannot be in time would be the load's doing.
     """
     wanted = _SLOW_EACH * replicas
-    per_second = min(_LARGEST_SLOW_SHARE * rate, wanted)
-    longest = min(_LONGEST_SLOW_SECONDS, deadline_s / 3)
-    return SlowPlan(per_second=per_second, seconds=min(wanted / per_second, longest))
+    per_second = min(_LARGEST_SLOW_SHARE * rate, wanted / _SHORTEST_SLOW_SECONDS)
+    return SlowPlan(per_second=per_second, seconds=slow_seconds(wanted / per_second, deadline_s=deadline_s))
 
 
-def shares(weights: Mapping[str, tuple[float, int]], slow: SlowPlan, rate: float) -> dict[str, Share]:
-    """Give the slow cohort what it needs, and the others the rest by their weights."""
-    slow_part = slow.per_second / rate
-    total = sum(weight for weight, _ in weights.values())
-    ordinary = {
-        name: Share(part=(1 - slow_part) * weight / total, requests=requests)
-        for name, (weight, requests) in weights.items()
-    }
-    return {**ordinary, "slow": Share(part=slow_part)}
+def slow_seconds(wanted: float, *, deadline_s: float) -> float:
+    return min(max(wanted, _SHORTEST_SLOW_SECONDS), _LONGEST_SLOW_SECONDS, deadline_s / 3)
 
 
 def slots(
-    cohorts: Mapping[str, Share], *, rate: float, seed: int, arrivals: Arrivals = Arrivals.FIXED
+    cohorts: Mapping[str, Share], *, shape: Shape, seed: int, arrivals: Arrivals = Arrivals.FIXED
 ) -> Iterator[Slot]:
     """The endless schedule; a cohort that makes two requests in a turn takes up two places of the rate."""
     rng = random.Random(f"slots-{seed}")
-    place, after = 0, 0.0
+    place, due = 0, 0.0
     for number, cohort in enumerate(_deal(cohorts, rng)):
-        yield Slot(number=number, place=place, after_ns=int(after * 1e9), cohort=cohort)
+        yield Slot(number=number, place=place, after_ns=int(shape.when(due) * 1e9), cohort=cohort)
         for _ in range(cohorts[cohort].requests):
             place += 1
-            after = place / rate if arrivals is Arrivals.FIXED else after + rng.expovariate(rate)
+            # in places, not in seconds: chance that follows the shape is chance at an even rate, seen through it
+            due = place if arrivals is Arrivals.FIXED else due + rng.expovariate(1.0)
 
 
 def _deal(cohorts: Mapping[str, Share], rng: random.Random) -> Iterator[str]:
@@ -92,4 +90,4 @@ def _deal(cohorts: Mapping[str, Share], rng: random.Random) -> Iterator[str]:
 
 def vary(seconds: float, rng: random.Random) -> float:
     """Keep slow requests from moving in lock step."""
-    return round(seconds * rng.uniform(0.8, 1.2), 3)
+    return round(seconds * rng.uniform(1 - _SPREAD, 1 + _SPREAD), 3)

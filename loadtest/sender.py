@@ -1,34 +1,49 @@
 """Makes one request of a cohort: ledger, exchange, judgement, ledger, counts; in this order, always all of it."""
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loadtest.ledger import Ledger
 from loadtest.messages import Message
 from loadtest.oracle import Check, Expected, Judgement, judge
-from loadtest.outcomes import Outcome
+from loadtest.outcomes import Kind, Outcome
 from loadtest.tally import Tally
 from loadtest.transport import Transport
+
+ABORTED = Judgement(outcome=Outcome.CLIENT_ABORT, kind=Kind.ABORTED, detail="the load was cut off in this request")
+
+
+def anything(_data: object, _version: str) -> None:
+    """No more is known of a correct answer than that it is whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One request, and what a correct answer to it is."""
+    """One request, and what a correct answer to it is. `timed`: how long it takes says something."""
 
     cohort: str
     method: str
     path: str
-    check: Check
-    statuses: frozenset[int]
-    body: Mapping[str, object] | None = None
-    key: str | None = None
     due: int
-    on_schedule: bool
-    room: bool
-    slow: bool
+    check: Check = anything
+    statuses: frozenset[int] = frozenset({200})
+    sealed: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    key: str | None = None
+    follows: str | None = None
+    fresh: bool = False
+    on_schedule: bool = True
+    timed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    id: str
+    ask: Ask
+    at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +55,8 @@ class Ended:
 
 
 class Sender:
+    """`first` and `step` number the requests: those of several processes must differ."""
+
     def __init__(
         self,
         *,
@@ -49,59 +66,83 @@ class Sender:
         tally: Tally,
         deadline_ns: int,
         on_end: Callable[[Ended], None],
+        first: int = 1,
+        step: int = 1,
     ) -> None:
         self.run = run
-        self._transport = transport
+        self.transport = transport
         self._ledger = ledger
         self._tally = tally
         self._deadline_ns = deadline_ns
         self._on_end = on_end
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first, step)
 
-    def send(self, ask: Ask) -> Judgement:
-        request_id = f"{self.run}-{ask.cohort}-{next(self._numbers)}"
+    def send(self, ask: Ask) -> tuple[str, Judgement]:
+        """Return the request's id and what came of it."""
+        offered = self.offer(ask)
+        judgement = ABORTED
+        try:
+            judgement = self.too_late(offered) or self._exchanged(offered)
+        finally:
+            self.end(offered, judgement)
+        return offered.id, judgement
+
+    def no_room(self, cohort: str, due: int) -> None:
+        """A turn that could not be taken: what it would have asked is not known."""
+        offered = self.offer(Ask(cohort=cohort, method="-", path="-", due=due))
+        detail = "too many requests are in flight already"
+        self.end(offered, Judgement(outcome=Outcome.NOT_SENT, kind=Kind.NO_ROOM, detail=detail))
+
+    def offer(self, ask: Ask) -> Offered:
         now = time.monotonic_ns()
+        offered = Offered(id=f"{self.run}-{ask.cohort}-{next(self._numbers)}", ask=ask, at=now)
         self._ledger.offer(
-            request_id=request_id, cohort=ask.cohort, method=ask.method, path=ask.path, due=ask.due, t=now, key=ask.key
+            request_id=offered.id,
+            cohort=ask.cohort,
+            method=ask.method,
+            path=ask.path,
+            due=ask.due,
+            t=now,
+            key=ask.key,
+            follows=ask.follows,
         )
         self._tally.offer()
         if ask.on_schedule:
-            self._tally.lag(now - ask.due)
-        judgement = Judgement(outcome=Outcome.CLIENT_ABORT, detail="the load was cut off in this request")
-        try:
-            judgement = self._judged(ask, request_id, now)
-        finally:
-            self._end(ask, request_id, judgement)
-        return judgement
+            self._tally.lag(now - ask.due, now=now)
+        return offered
 
-    def _judged(self, ask: Ask, request_id: str, now: int) -> Judgement:
-        until = ask.due + self._deadline_ns
-        if not ask.room:
-            return Judgement(outcome=Outcome.NOT_SENT, detail="too many requests are in flight already")
-        if now >= until:
-            return Judgement(outcome=Outcome.NOT_SENT, detail="the load itself was later than the deadline")
-        expected = Expected(request_id=request_id, statuses=ask.statuses, check=ask.check)
-        return judge(self._transport.send(_message(ask, request_id), until=until), expected)
+    def too_late(self, offered: Offered) -> Judgement | None:
+        if offered.at < self.until(offered):
+            return None
+        detail = "the load itself was later than the deadline"
+        return Judgement(outcome=Outcome.NOT_SENT, kind=Kind.TOO_LATE, detail=detail)
 
-    def _end(self, ask: Ask, request_id: str, judgement: Judgement) -> None:
-        now = time.monotonic_ns()
-        self._ledger.end(request_id=request_id, t=now, judgement=judgement, ack=_acknowledged(ask, judgement))
+    def until(self, offered: Offered) -> int:
+        return offered.ask.due + self._deadline_ns
+
+    def end(self, offered: Offered, judgement: Judgement, more: Mapping[str, int] | None = None) -> None:
+        now, ask = time.monotonic_ns(), offered.ask
+        self._ledger.end(
+            request_id=offered.id, t=now, judgement=judgement, ack=_acknowledged(ask, judgement), more=more
+        )
         latency = now - ask.due
-        self._tally.end(judgement.outcome, now=now, latency_ns=None if ask.slow else latency)
-        self._on_end(Ended(request_id=request_id, ask=ask, judgement=judgement, latency_ns=latency))
+        self._tally.end(judgement.outcome, now=now, latency_ns=latency if ask.timed else None)
+        self._on_end(Ended(request_id=offered.id, ask=ask, judgement=judgement, latency_ns=latency))
+
+    def _exchanged(self, offered: Offered) -> Judgement:
+        ask = offered.ask
+        expected = Expected(request_id=offered.id, statuses=ask.statuses, check=ask.check, sealed=ask.sealed)
+        return judge(self.transport.send(message(offered), until=self.until(offered)), expected)
 
 
-def _message(ask: Ask, request_id: str) -> Message:
-    headers = {"X-Lab-Request-Id": request_id, "Accept": "application/json"}
-    if ask.body is None:
-        return Message(method=ask.method, path=ask.path, headers=headers)
-    headers["Content-Type"] = "application/json"
-    body = json.dumps(ask.body, ensure_ascii=False).encode()
-    return Message(method=ask.method, path=ask.path, headers=headers, body=body)
+def message(offered: Offered) -> Message:
+    ask = offered.ask
+    headers = {"X-Lab-Request-Id": offered.id, "Accept": "application/json", **ask.headers}
+    return Message(method=ask.method, path=ask.path, headers=headers, body=ask.body, fresh=ask.fresh)
 
 
 def _acknowledged(ask: Ask, judgement: Judgement) -> int | None:
-    if ask.body is None or judgement.outcome is not Outcome.OK or not isinstance(judgement.data, dict):
+    if not (ask.body and ask.sealed) or judgement.outcome is not Outcome.OK or not isinstance(judgement.data, dict):
         return None
-    request_id = judgement.data.get("id")
-    return request_id if isinstance(request_id, int) else None
+    stored = judgement.data.get("id")
+    return stored if isinstance(stored, int) else None

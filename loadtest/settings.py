@@ -4,8 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from loadtest.mix import NoMix, parse_weights
 from loadtest.schedule import Arrivals, SlowPlan, plan_slow
+from loadtest.shape import NoShape, Shape, parse_shape
 
 # a request id is at most 64 characters long: the run, the longest cohort name and seven digits must fit
 _RUN = re.compile(r"[A-Za-z0-9._-]{1,38}")
@@ -26,6 +29,13 @@ class Settings:
     pool: int
     answer_within_s: float
     web_port: int | None
+    cohorts: Mapping[str, float]
+    shape: str
+    locustfile: Path | None
+    workers: int
+    published_port: bool
+    worker: int | None
+    master_port: int
 
     @property
     def ledger(self) -> Path:
@@ -38,6 +48,10 @@ class Settings:
     @property
     def slow(self) -> SlowPlan:
         return plan_slow(self.rate, self.replicas, deadline_s=self.deadline_s)
+
+    @property
+    def course(self) -> Shape:
+        return parse_shape(self.shape, self.rate)
 
 
 def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -55,16 +69,39 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     add("--deadline-s", type=_above_zero, default=30.0, help="counted from the time a request was due")
     add("--runs-dir", type=Path, default=Path(environment.get("LAB_RUNS_DIR", "/runs")))
     add("--arrivals", type=Arrivals, choices=list(Arrivals), default=Arrivals.FIXED)
-    add("--pool", type=_count, default=2000, help="requests in flight at most; beyond it they are not sent")
+    add("--cohorts", type=_weights, default={}, help="weights in requests, e.g. read=3,slow=1; the others get none")
+    add("--shape", default="steady", help="steady, ramp:from=10,to=200,over=60 or spike:at=20,for=5,times=3,every=60")
+    add("--locustfile", type=Path, help="a locustfile of your own, whose users have the LedgerMixin")
+    add("--workers", type=_count, default=1, help="processes, each with its part of the schedule and one ledger")
+    add("--published-port", action="store_true", help="the target is a port that Docker publishes on this host")
+    add("--pool", type=_count, default=2000, help="turns in flight at most, in each process; beyond it: not sent")
     add("--answer-within-s", type=_above_zero, default=15.0, help="how long to wait for the target at the start")
     add("--web-port", type=int, help="serve Locust's own web page on this port of 127.0.0.1")
-    return Settings(**vars(parser.parse_args(argv)))
+    add("--worker", type=int, help=argparse.SUPPRESS)
+    add("--master-port", type=int, default=0, help=argparse.SUPPRESS)
+    found = parser.parse_args(argv)
+    _check_shape(parser, found)
+    return Settings(**vars(found))
+
+
+def _check_shape(parser: argparse.ArgumentParser, found: Any) -> None:
+    try:
+        parse_shape(found.shape, found.rate)
+    except NoShape as error:
+        parser.error(f"argument --shape: {error}")
 
 
 def _run(text: str) -> str:
     if not _RUN.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} must match {_RUN.pattern}")
     return text
+
+
+def _weights(text: str) -> dict[str, float]:
+    try:
+        return parse_weights(text)
+    except NoMix as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _above_zero(text: str) -> float:

@@ -4,10 +4,11 @@ import json
 import os
 import stat
 import sys
+from dataclasses import asdict
 
 from loadtest.selftest import SelfTest
 from loadtest.settings import Settings
-from loadtest.tally import Counts, Tally
+from loadtest.tally import Figures
 
 
 class Status:
@@ -28,16 +29,26 @@ class Status:
         slow = {"per_second": settings.slow.per_second, "seconds": settings.slow.seconds}
         self._line("started", t=t, run=settings.run, rate=settings.rate, seed=settings.seed, slow=slow)
 
-    def tick(self, tally: Tally, *, t: int) -> None:
-        counts = tally.counts
-        p50, p99 = tally.recent_ms(t, 0.5, 0.99)
+    def tick(self, figures: Figures, *, t: int) -> None:
+        counts = figures.counts
         elapsed = max(t - (self._ticked_at or t), 1) / 1e9
         rps = round((counts.finished - self._finished_before) / elapsed, 1)
         self._ticked_at, self._finished_before = t, counts.finished
-        self._line("tick", t=t, **_counts(counts), in_flight=counts.in_flight, rps=rps, p50_ms=p50, p99_ms=p99)
+        latencies, lags = figures.recent_latencies, figures.recent_lags
+        self._line(
+            "tick",
+            t=t,
+            **asdict(counts),
+            in_flight=counts.in_flight,
+            rps=rps,
+            p50_ms=latencies.percentile_ms(0.5),
+            p99_ms=latencies.percentile_ms(0.99),
+            lag_p99_ms=lags.percentile_ms(0.99),
+        )
 
-    def finished(self, tally: Tally, *, t: int, reason: str) -> None:
-        self._line("finished", t=t, **_counts(tally.counts), lag_p99_ms=tally.lag_p99_ms(), reason=reason)
+    def finished(self, figures: Figures, *, t: int, reason: str) -> None:
+        lag = figures.lags.percentile_ms(0.99) or 0.0
+        self._line("finished", t=t, **asdict(figures.counts), lag_p99_ms=lag, reason=reason)
 
     def error(self, message: str) -> None:
         self._line("error", message=message)
@@ -47,12 +58,3 @@ class Status:
             os.write(self._file, json.dumps({"type": type, **values}).encode() + b"\n")
         except (BrokenPipeError, BlockingIOError):
             return
-
-
-def _counts(counts: Counts) -> dict[str, int]:
-    return {
-        "offered": counts.offered,
-        "finished": counts.finished,
-        "failed": counts.failed,
-        "not_sent": counts.not_sent,
-    }

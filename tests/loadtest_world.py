@@ -12,8 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tests import loadtest_live as live
 
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "docs/reference/schemas"
@@ -56,6 +59,7 @@ class Stub:
     def __init__(self, misbehave: Callable[[Request], str | None] = well_behaved) -> None:
         self.misbehave = misbehave
         self.parcels: dict[int, Line] = {}
+        self.keys: dict[str, int] = {}
         self.met: dict[str, str] = {}
         self.seen: list[str] = []
         self.kinds: Counter[bool] = Counter()
@@ -94,13 +98,17 @@ class Stub:
     def answer(self, request: Request, body: Line) -> tuple[int, object]:
         with self.lock:
             if request.method == "POST":
+                if body["key"] in self.keys:
+                    return 200, dict(self.parcels[self.keys[body["key"]]])
                 stored = {"id": len(self.parcels) + 1, "status": "registered", **body}
                 self.parcels[stored["id"]] = stored
+                self.keys[stored["key"]] = stored["id"]
                 return 201, stored
             after, limit = map(int, re.findall(r"=(\d+)", request.path)) if "after" in request.path else (0, 0)
             if limit:
-                ids = [rid for rid in sorted(self.parcels) if rid > after][:limit]
-                return 200, {"items": [self.parcels[rid] for rid in ids], "next": None}
+                ids = [rid for rid in sorted(self.parcels) if rid > after]
+                more = ids[limit - 1] if len(ids) > limit else None
+                return 200, {"items": [self.parcels[rid] for rid in ids[:limit]], "next": more}
             if request.path == "/livez":
                 return 200, {"live": True}
             stored = self.parcels[int(request.path.rpartition("/")[2])]
@@ -137,17 +145,28 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def one(self) -> bool:
         stub = self.server.stub
-        first = self.rfile.readline().decode().split()
+        lines = [self.rfile.readline()]
+        first = lines[0].decode().split()
         if not first:
             return False
-        headers = dict(line.decode().strip().split(": ", 1) for line in iter(self.rfile.readline, b"\r\n"))
+        lines += iter(self.rfile.readline, b"\r\n")
+        headers = dict(line.decode().strip().split(": ", 1) for line in lines[1:])
         body = json.loads(self.rfile.read(int(headers.get("Content-Length", 0))) or b"{}")
         request = self.note(first[0], first[1], headers["X-Lab-Request-Id"])
         stub.gate.wait(20)
         fault = stub.misbehave(request)
         if fault is not None:
             stub.met[request.id] = fault
-            return FAULTS[fault](self.connection, request.id, dict(stub.parcels[1]))
+        if fault == "late":
+            stub.closing.wait(1.3)
+            fault = None
+        if fault in FAULTS:
+            return FAULTS[fault](self.connection, request.id, dict(stub.parcels.get(1, {})))
+        if request.path.startswith("/stream"):
+            return live.stream(self.connection, request.path, partial(seal, request.id), fault)
+        if request.path == "/ws":
+            head = b"".join([*lines, b"\r\n"])
+            return live.websocket(self.connection, head, partial(seal, request.id), fault)
         if request.path.startswith("/slow"):
             seconds = float(request.path.partition("=")[2])
             if stub.closing.wait(seconds):
@@ -156,7 +175,7 @@ class _Connection(socketserver.StreamRequestHandler):
             return True
         status, data = stub.answer(request, body)
         self.connection.sendall(http(seal(request.id, data), status=status))
-        return True
+        return headers.get("Connection") != "close"
 
     def note(self, method: str, path: str, rid: str) -> Request:
         stub = self.server.stub
@@ -184,6 +203,19 @@ def reset(connection: socket.socket, _id: str, _parcel: Line) -> bool:
     return False
 
 
+def hang_after(connection: socket.socket, data: bytes) -> bool:
+    connection.sendall(data)
+    return bool(connection.recv(1))
+
+
+def reset_after(connection: socket.socket, data: bytes) -> bool:
+    connection.sendall(data)
+    connection.settimeout(0.1)  # until the load has read it: a reset throws away what it had not
+    with suppress(TimeoutError):
+        connection.recv(1)
+    return reset(connection, "", {})
+
+
 def hang(connection: socket.socket, _id: str, _parcel: Line) -> bool:
     return bool(connection.recv(1))
 
@@ -193,6 +225,7 @@ def renamed(parcel: Line) -> Line:
 
 
 FAULTS: dict[str, Fault] = {
+    "reset body": lambda connection, rid, parcel: reset_after(connection, http(seal(rid, parcel))[:-20]),
     "fin": bytes_then(lambda *_: b"", on=False),
     "rst": reset,
     "hang": hang,
@@ -202,6 +235,9 @@ FAULTS: dict[str, Fault] = {
         lambda rid, parcel: http(b"20\r\n" + seal(rid, parcel)[:32] + b"\r\n", length=-1, more=CHUNKED), on=False
     ),
     "cut close": bytes_then(lambda rid, parcel: http(seal(rid, parcel)[:-20], length=-1), on=False),
+    "cut inside": bytes_then(lambda rid, parcel: http(seal(rid, parcel)[:-20]), on=True),
+    "hang in body": lambda connection, rid, parcel: hang_after(connection, http(seal(rid, parcel))[:-20]),
+    "wrong sender": bytes_then(lambda rid, parcel: http(seal(rid, parcel), version="v2"), on=True),
     "not http": bytes_then(lambda *_: b"hello, world\r\n\r\n", on=False),
     "wrong id": bytes_then(lambda rid, parcel: http(seal(rid + "x", parcel)), on=True),
     "wrong shape": bytes_then(lambda rid, parcel: http(seal(rid, renamed(parcel))), on=True),

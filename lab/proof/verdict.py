@@ -17,7 +17,7 @@ from lab.proof.restarts import restart_behind, summarize_restarts
 from lab.proof.result import Class, Drop, Reason, RunEcho, Verdict, VerdictOutcome
 from lab.proof.validity import doubts
 
-SLOW_ON_PURPOSE = frozenset({"slow"})
+SLOW_ON_PURPOSE = frozenset({"slow", "stream", "websocket"})
 
 
 def judge(

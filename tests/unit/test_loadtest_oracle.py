@@ -8,9 +8,19 @@ import socket
 import pytest
 
 from loadtest.envelope import Envelope, unseal
-from loadtest.messages import Broken, Reply
+from loadtest.messages import Broken, Reply, Trace
 from loadtest.oracle import Expected, Judgement, judge
-from loadtest.outcomes import Flaw, Outcome, Phase, flaw_of_close, flaw_of_deadline, flaw_of_error
+from loadtest.outcomes import (
+    Flaw,
+    Framing,
+    Kind,
+    Outcome,
+    Phase,
+    flaw_of_close,
+    flaw_of_deadline,
+    flaw_of_error,
+    seen_through_a_published_port,
+)
 from loadtest.parcels import Known, Recipient, Stored, check_page, check_parcel, check_slept, some_recipient
 from sample_app import envelope as app
 
@@ -31,7 +41,7 @@ def seal(
 def reply(body: bytes, *, status: int = 200, version: str = "v1", **headers: str) -> Reply:
     names = {"x-lab-version": version, "x-lab-replica": "app-1.1"}
     extra = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status=status, headers={**names, **extra}, body=body, first_byte=5)
+    return Reply(status=status, headers={**names, **extra}, body=body)
 
 
 def judged(answer: Reply | Broken, *, statuses: frozenset[int] = frozenset({200})) -> Judgement:
@@ -141,15 +151,55 @@ def test_what_the_load_itself_ran_short_of_is_not_blamed_on_the_target(shortage:
 
 
 def test_a_broken_exchange_keeps_its_class_and_detail() -> None:
-    found = judged(Broken(flaw=flaw_of_close(Phase.BODY), first_byte=9))
-    assert (found.outcome, found.first_byte, found.status) == (Outcome.TRUNCATED, 9, None)
+    names = {"x-lab-version": "v1", "x-lab-replica": "app-1.1"}
+    trace = Trace(first_byte=9, connection=2, turn=3)
+    found = judged(Broken(flaw=flaw_of_close(Phase.BODY), status=200, headers=names, trace=trace))
+    assert (found.outcome, found.trace, found.status) == (Outcome.TRUNCATED, trace, 200)
+    assert (found.version, found.replica) == ("v1", "app-1.1")
+
+
+@pytest.mark.parametrize(
+    ("phase", "framing", "kind"),
+    [
+        (Phase.SENDING, Framing.CLOSE, Kind.CLOSED),
+        (Phase.WAITING, Framing.CLOSE, Kind.CLOSED),
+        (Phase.HEADER, Framing.CLOSE, Kind.CUT_HEADER),
+        (Phase.BODY, Framing.LENGTH, Kind.CUT_LENGTH),
+        (Phase.BODY, Framing.CHUNKED, Kind.CUT_CHUNKED),
+        (Phase.BODY, Framing.CLOSE, Kind.CUT_CLOSE_DELIMITED),
+        (Phase.BODY, Framing.WEBSOCKET, Kind.CUT_WEBSOCKET),
+    ],
+)
+def test_a_cut_has_the_name_of_what_it_cut(phase: Phase, framing: Framing, kind: Kind) -> None:
+    assert flaw_of_close(phase, framing).kind is kind
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_through_a_published_port_refused_and_reset_are_one_class_and_nothing_else_changes(kind: Kind) -> None:
+    flaw = Flaw(outcome=Outcome.TRUNCATED, kind=kind, detail="so it was")
+    silent = kind in {Kind.REFUSED, Kind.UNREACHABLE, Kind.RESET, Kind.CLOSED}
+    seen = Flaw(outcome=Outcome.RESET, kind=Kind.NO_ANSWER, detail="so it was") if silent else flaw
+    assert seen_through_a_published_port(flaw) == seen
+
+
+def test_an_answer_that_is_not_sealed_is_checked_by_its_asker_alone() -> None:
+    def judged_plain(found: str | None) -> Judgement:
+        check = lambda answer, _: found if answer.body == b"hello" else "another body"  # noqa: E731
+        expected = Expected(request_id="r-1", statuses=frozenset({200}), check=check, sealed=False)
+        return judge(reply(b"hello"), expected)
+
+    assert judged_plain(None).outcome is Outcome.OK
+    assert (judged_plain("no").kind, judged_plain("no").detail) == (Kind.WRONG_CONTENT, "no")
 
 
 @pytest.mark.parametrize("version", ["v2", "v2-never-ready", "v2-exits-at-once"])
 def test_every_version_of_the_v2_family_must_give_the_new_names_too(version: str) -> None:
     assert check_parcel(PARCEL, "v1") is None
     assert check_parcel(V2, version) is None
-    assert check_parcel(PARCEL, version) == f"{version} must answer with text: first_name is None, last_name is None"
+    found = check_parcel(PARCEL, version)
+    assert found is not None
+    assert found.detail == f"{version} must answer with text: first_name is None, last_name is None"
+    assert found.kind is Kind.WRONG_SHAPE
     assert check_parcel({**V2, "recipient_name": None}, version) is not None
 
 
@@ -197,6 +247,7 @@ def test_pages_and_slow_answers_of_the_wrong_shape_are_seen() -> None:
     assert check_page({"items": 5}, "v1", after=0, limit=3) is not None
     assert check_page({"items": [PARCEL], "next": None}, "v2", after=0, limit=3) is not None
     assert check_page({"items": [], "next": None}, "v1", after=0, limit=3) is None
+    assert check_page({"items": [], "next": None}, "v1", after=4, limit=3, more=True) is not None
     assert check_slept({"slept": 1.5}, "v1") is None
     assert check_slept({}, "v1") is not None
 
