@@ -12,7 +12,7 @@ from lab.durations import seconds
 from lab.errors import UsageError
 from lab.model import OnFail, Order
 from lab.planner.budgets import amount
-from lab.shape import Shape, share_of, stands_beside
+from lab.shape import Shape, gate_of, share_of, stands_beside
 
 WAY = "The way, said in one of three manners"
 WATCH = "What is watched, and what becomes of a version that fails"
@@ -91,6 +91,7 @@ Source = Annotated[
     str | None, typer.Option("--from", help="The version before; what runs now unless given.", metavar="VERSION")
 ]
 MAY_BE_ZERO = {"bake", "wave_bake", "hold_timeout"}
+REFUSED_AS = {"max_failure_ratio": ("ratio", "5%"), "gate": ("gate", "error-ratio=5%")}
 TIMED = {"ready_timeout", "drain_timeout", "progress_timeout"} | MAY_BE_ZERO
 
 
@@ -158,13 +159,17 @@ def _read(name: str, value: Any, said_as: str) -> Any:
             case _ if name in TIMED:
                 return _duration(value, zero=name in MAY_BE_ZERO)
     except ValueError as error:
-        id, fix = ("ratio", "5%") if name == "max_failure_ratio" else ("duration", "30s")
+        id, fix = REFUSED_AS.get(name, ("duration", "30s"))
         raise UsageError(id=id, what=f"{said_as}: {error}", fix=f"{said_as}={fix}") from error
     return value
 
 
 def _gates(texts: list[str]) -> tuple[str, ...]:
-    return () if texts == ["none"] else tuple(texts)
+    if list(texts) == ["none"]:
+        return ()
+    for text in texts:
+        gate_of(text)
+    return tuple(texts)
 
 
 def _duration(text: str, *, zero: bool) -> float:

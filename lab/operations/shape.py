@@ -108,9 +108,7 @@ def _gate(text: str, minimum: int) -> Gate:
     try:
         measure, limit = gate_of(text)
     except ValueError as error:
-        known = text.partition("=")[0] in set(Measure)
-        fix = f"one of: {', '.join(f'{measure}=5%' for measure in Measure)}"
-        raise UsageError(id="ratio" if known else "gate", what=f"--gate: {error}", fix=fix) from error
+        raise UsageError(id="gate", what=f"--gate: {error}", fix="--gate error-ratio=5%") from error
     return Gate(measure=measure, limit=limit, minimum=minimum if measure is Measure.ERROR_RATIO else 1)
 
 

@@ -82,7 +82,7 @@ def test_what_is_shown_is_what_is_kept(lab: Run, name: str, tmp_path: Path) -> N
             2,
             "--gate: 'luck=1%': there is no such gate, only error-ratio and unready-ratio   [gate]",
         ),
-        (["plan", "v2", "--gate", "error-ratio=200%"], 2, "--gate: '200%' is no share such as 5% or 0.05   [ratio]"),
+        (["plan", "v2", "--gate", "error-ratio=200%"], 2, "--gate: '200%' is no share such as 5% or 0.05   [gate]"),
         (["plan", "v2", "--replicas", "0"], 2, "0 replicas"),
         (["plan", "v2", "--ready-timeout", "1s"], 3, "no replica can be ready in time"),
         (["plan", "v2", "--bake", "1s"], 3, "over before a probe can fail in it, which takes 6s   [plan-refused]"),

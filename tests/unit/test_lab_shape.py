@@ -88,6 +88,25 @@ def test_a_flag_counts_before_the_environment_and_that_before_the_manifest(
     assert budgets(lab("plan", "v2", "--json", *flags)) == expected
 
 
+def test_a_manifest_s_gates_are_lifted_and_replaced_from_outside(lab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path("compose/lab.yaml")
+    path.write_text(path.read_text().replace("retries: 3", "gates: [error-ratio=5%]"))
+
+    def bad_answers() -> float | None:
+        notices = json.loads(lab("plan", "v2", "--json", "--bake", "10s", *flags)[1])["notices"]
+        return next(notice["seconds"] for notice in notices if "answers errors" in notice["bad"])
+
+    flags: list[str] = []
+    assert bad_answers() is not None
+    flags = ["--gate", "none"]
+    assert bad_answers() is None
+    flags = []
+    monkeypatch.setenv("LAB_GATE", "unready-ratio=0%")
+    assert bad_answers() is None
+    monkeypatch.setenv("LAB_GATE", "unready-ratio=0% error-ratio=1%")
+    assert bad_answers() is not None
+
+
 def test_the_manifest_s_batch_is_all_of_a_smaller_fleet(lab: Run) -> None:
     assert budgets(lab("plan", "v2", "--replicas", "1", "--json")) == ("waves", 0, 1)
     assert lab("plan", "v2", "--replicas", "1", "--batch", "2")[0] == 2
@@ -104,8 +123,10 @@ def test_the_manifest_s_batch_is_all_of_a_smaller_fleet(lab: Run) -> None:
         ([], {"LAB_BAKE": "soon"}, "LAB_BAKE: 'soon' is not a duration such as"),
         (["--progress-timeout", "0s"], {}, "--progress-timeout: 0s leaves no time at all   [duration]"),
         (["--drain-timeout", "9" * 400 + "s"], {}, "is longer than a year   [duration]"),
+        ([], {"LAB_GATE": "unready-ratio=0% luck=1%"}, "LAB_GATE: 'luck=1%': there is no such gate"),
+        ([], {"LAB_MAX_FAILURE_RATIO": "7"}, "LAB_MAX_FAILURE_RATIO: '7' is no share such as 5% or 0.05   [ratio]"),
         (["--gate", "luck=1%"], {}, "--gate: 'luck=1%': there is no such gate"),
-        (["--gate", "error-ratio"], {}, "--gate: '' is no share such as 5% or 0.05   [ratio]"),
+        (["--gate", "error-ratio"], {}, "--gate: '' is no share such as 5% or 0.05   [gate]"),
         (["--gate-samples", "0"], {}, "'--gate-samples'"),
         (["--retries", "-1"], {}, "'--retries'"),
         (["--max-failure-ratio", "7"], {}, "--max-failure-ratio: '7' is no share such as 5% or 0.05   [ratio]"),
