@@ -32,6 +32,10 @@ class LoadPlan:
     max_seconds: float = 1800.0
     max_requests: int = 500_000
     deadline: float = 30.0
+    cohorts: str = ""
+    shape: str = "steady"
+    workers: int = 1
+    locustfile: str = ""
 
     def arguments(self, target: str) -> list[str]:
         pairs: dict[str, object] = {
@@ -43,7 +47,11 @@ class LoadPlan:
             "--max-seconds": self.max_seconds,
             "--max-requests": self.max_requests,
             "--deadline-s": self.deadline,
+            "--shape": self.shape,
+            "--workers": self.workers,
         }
+        chosen = {"--cohorts": self.cohorts, "--locustfile": self.locustfile}
+        pairs |= {flag: value for flag, value in chosen.items() if value}
         return [str(word) for pair in pairs.items() for word in pair]
 
 
@@ -231,7 +239,8 @@ class HostSource:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, plan: LoadPlan) -> Iterable[bytes]:
-        argv = [sys.executable, "-m", "loadtest", *plan.arguments(self._target), "--runs-dir", str(self._folder)]
+        flags = [*plan.arguments(self._target), "--runs-dir", str(self._folder), "--published-port"]
+        argv = [sys.executable, "-m", "loadtest", *flags]
         with (self._folder / "load.log").open("ab") as log:
             self._process = subprocess.Popen(
                 argv,

@@ -25,7 +25,8 @@ from tests.lab_world import FAST, ME, ROOT, ProxyProcess, proxy_process
 from tests.proxy_world import PATIENCE, eventually
 
 RUN = "r1"
-PLAN = LoadPlan(run=RUN, rate=100, replicas=1, seed=1, max_seconds=20, deadline=5)
+SHORT = "read=40,page=10,write=15,patch=15,read_your_writes=20,slow=5"  # the relay knows no streams
+PLAN = LoadPlan(run=RUN, rate=100, replicas=1, seed=1, max_seconds=20, deadline=5, cohorts=SHORT)
 
 
 @pytest.fixture
