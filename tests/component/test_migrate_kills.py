@@ -99,15 +99,17 @@ def back_to_base(database: Database, plan: migrate.ChangePlan) -> None:
 CONSTRAINTS = (
     "select conname::text, convalidated from pg_constraint where conrelid = 'things'::regclass and contype = 'c'"
 )
+COLUMNS = """
+select string_agg(column_name, ' ' order by column_name) from information_schema.columns where table_name = 'things'
+"""
 INDEXES = "select indexrelid::regclass::text, indisvalid from pg_index where indrelid = 'things'::regclass order by 1"
 SESSIONS = "select pid from pg_stat_activity where datname = current_database() and application_name = 'lab migrate'"
 
 
 def what_is_there(database: Database) -> dict[str, object]:
     """All that a reader could see: what was filled, what was done and how often, and what is left over."""
-    columns = "select string_agg(column_name, ' ' order by column_name) from information_schema.columns where table_name = 'things'"
     return {
-        "columns": database.query(columns)[0][0],
+        "columns": database.query(COLUMNS)[0][0],
         "taken": [row[0] for row in database.query("select what from taken order by what")],
         "indexes": database.query(INDEXES),
         "triggers": database.query("select count(*) from pg_trigger where tgrelid = 'things'::regclass"),
