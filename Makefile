@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-engine soak-smuggling lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-engine soak-latency soak-smuggling lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -64,6 +64,10 @@ soak-churn: ## the proxy: a thousand replacements under 300 requests a second of
 soak-engine: ## the rollout engine on virtual time: 500 fleets, 20,000 rollouts, every pair of crashes
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.soak.engine
+
+soak-latency: ## how often a slower version is found, and an equal one taken for slower; seeded
+	@$(SET_UP) --dev --no-engine
+	@$(VENV)/python -m tests.soak.latency
 
 soak-smuggling: ## malformed requests and answers by the ten thousand, cut anywhere; seeded, about 4 minutes
 	@$(SET_UP) --dev --no-engine

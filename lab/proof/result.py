@@ -135,6 +135,43 @@ class Latency:
     excluded_cohorts: tuple[str, ...] = ()
 
 
+class Pace(StrEnum):
+    """How the new version's latency compares with the old one's."""
+
+    OK = "ok"
+    WORSE = "worse"
+    TOO_LITTLE = "too-little-data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A percentile, new against old in the same instants: the median of the ratios, and its limits at 95 % each.
+
+    pairs: instants, each `width_s` long, in which both versions answered enough requests. The milliseconds are medians
+    over them, `more_ms` that of the differences.
+    """
+
+    percent: int
+    pairs: int
+    width_s: float
+    ratio: float
+    low: float
+    high: float
+    old_ms: float
+    new_ms: float
+    more_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """`changes`: of the percentiles that there was enough to tell of."""
+
+    outcome: Pace
+    old: str
+    new: str
+    changes: tuple[Change, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blast:
     """What a version that was not kept, or that failed, had to do with the users' requests.
