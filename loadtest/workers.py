@@ -22,6 +22,7 @@ from loadtest.settings import Settings
 from loadtest.tally import Figures, figures_from_json, figures_to_json, no_figures
 
 _READY_WITHIN_S = 30.0
+_QUIT_WITHIN_S = 10.0
 _AHEAD_NS = 500_000_000
 _FIGURES, _OVER, _START, _STOP = "lab-figures", "lab-over", "lab-start", "lab-stop"
 
@@ -145,10 +146,10 @@ def work(settings: Settings, users: type[OpenLoopUser], *, signals: Callable[[Ca
                 "failure": failure,
             },
         )
-        _until_quit(runner)
+        _until_quit(runner, master)
 
 
-def _until_quit(runner: WorkerRunner) -> None:
-    until = time.monotonic() + 10
-    while runner.greenlet and time.monotonic() < until:
+def _until_quit(runner: WorkerRunner, master: int) -> None:
+    until = time.monotonic() + _QUIT_WITHIN_S
+    while runner.greenlet and os.getppid() == master and time.monotonic() < until:
         gevent.sleep(0.05)
