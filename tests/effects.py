@@ -6,6 +6,7 @@ The points have the names that the simulator's crash tests give theirs (tests/en
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from lab.gateway import ProxyGateway
@@ -21,6 +22,8 @@ GATEWAY = {
     "restore": Verb.RESTORE,
     "remove": Verb.UNROUTE,
 }
+_ACT: ContextVar[str] = ContextVar("act", default="")
+"""The replica that the act at hand is about: an effect knows containers only, and an act is done in one task."""
 Point = Callable[[str, Mapping[str, Any]], None]
 """Told the name of the point, and what is known of it: a record's type and data, or an effect's verb and arguments."""
 
@@ -48,7 +51,7 @@ def told_of(engine: type, point: Point) -> Iterator[None]:
 def _effect(sound: Any, verb: Verb, point: Point) -> Any:
     @functools.wraps(sound)
     async def effect(self: Any, *args: Any, **kwargs: Any) -> Any:
-        about = {"verb": verb.value, "of": kwargs.get("name") or _name(args[0])}
+        about = {"verb": verb.value, "of": kwargs.get("name") or _name(args[0]), "replica": _ACT.get()}
         point(f"before {verb}", about)
         answer = await sound(self, *args, **kwargs)
         point(f"after {verb}", about)
@@ -65,6 +68,8 @@ def _name(subject: Any) -> str:
 def _record(sound: Callable[..., Event], point: Point) -> Any:
     @functools.wraps(sound)
     def append(self: SqliteJournal, type: str, run: str, t_ns: int, data: Mapping[str, Any]) -> Event:
+        if type == "act-intended":
+            _ACT.set(data["replica"])
         about = {"type": type, **{key: data[key] for key in ("verb", "replica") if key in data}}
         point(f"before record {type}", about)
         event = sound(self, type, run, t_ns, data)

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from lab.model import Command, Ending, RolloutSpec
+from lab.model import Command, Ending, RolloutSpec, Strategy
 from tests.engine_world import NEW, OLD, Trial, any_trial, put_through, spec_of
+from tests.steps import Step, What, steps
 
 FLEETS, ROLLOUTS, STEPS = 500, 20_000, 20
+WAYS = ((Strategy.WAVES, 1, 1), (Strategy.ROLLING, 1, 1), (Strategy.RECREATE, 0, 2))
 
 
 def main() -> int:
@@ -41,39 +43,37 @@ def _fleets() -> tuple[int, list[str]]:
     return FLEETS, [f"seed {seed}: {found}" for seed in range(FLEETS) if (found := fleet(seed))]
 
 
-def fleet(seed: int, steps: int = STEPS) -> list[str]:
+def fleet(seed: int, many: int = STEPS) -> list[str]:
     """One fleet's life: each step goes on with what the one before left. Which promises it broke."""
     rng = Random(seed)
     it = Trial(spec=spec_of(rng.randint(1, 6), 1, 0), chaos=True)
     now = OLD
-    for step in range(steps):
-        what = rng.choice(["roll", "roll", "rollback", "scale", "pause", "kill"])
-        asks = {rng.randint(1, 25): (Command(what), rng.randint(1, 8))} if what in _COMMANDS else {}
-        if what == "kill":
-            names = sorted(r.name for r in it.world.replicas_now())
-            for name in rng.sample(names, len(names) // 2):
+    for number, step in enumerate(steps(rng, many, most=8)):
+        asks = {1 + int(step.moment * 25): (COMMANDS[step.what], step.replicas)} if step.what in COMMANDS else {}
+        if step.what is What.KILL:
+            for name in step.victims([r.name for r in it.world.replicas_now()]):
                 it.world.kill(name)
         to = NEW if now == OLD else OLD
-        it = _next(it, step, replace(_budgets(rng, it), target=to), asks)
+        it = _next(it, number, _spec(step, it.size, to), asks)
         try:
             ended = it.roll()
             it.check_end(ended)
         except (AssertionError, RuntimeError) as error:
-            return [f"step {step}, {what}: {error}"]
+            return [f"step {number}, {step.what}: {error}"]
         if it.violations or ended.ending not in {Ending.DONE, Ending.ROLLED_BACK}:
-            return [f"step {step}, {what}: {ended.ending} {ended.reason}", *it.violations]
+            return [f"step {number}, {step.what}: {ended.ending} {ended.reason}", *it.violations]
         now = to if ended.ending is Ending.DONE else now
         if it.versions() != [f"v{now}"] * it.size:
-            return [f"step {step}, {what}: {it.versions()} instead of v{now}"]
+            return [f"step {number}, {step.what}: {it.versions()} instead of v{now}"]
     return []
 
 
-_COMMANDS = {"rollback", "scale", "pause"}
+COMMANDS = {What.ROLLBACK: Command.ROLLBACK, What.SCALE: Command.SCALE, What.PAUSE: Command.PAUSE}
+"""One that is paused is resumed as soon as nothing else is to happen (tests/engine_world.py)."""
 
 
-def _budgets(rng: Random, it: Trial) -> RolloutSpec:
-    surge, unavailable = rng.choice([(1, 0), (0, 1), (2, 1), (it.size, 0)])
-    return spec_of(it.size, surge, unavailable)
+def _spec(step: Step, size: int, to: int) -> RolloutSpec:
+    return replace(spec_of(size, step.surge_of(size), step.unavailable), target=to)
 
 
 def _next(it: Trial, step: int, spec: RolloutSpec, asks: dict[int, tuple[Command, int | None]]) -> Trial:
@@ -90,16 +90,18 @@ def _rollouts() -> tuple[int, list[str]]:
 
 
 def _crashes() -> tuple[int, list[str]]:
-    spec, many, broken = spec_of(2, 1, 1), 0, []
-    whole = Trial(spec=spec)
-    put_through(whole)
-    for first in range(1, len(whole.points) + 1):
-        for second in range(1, len(whole.points) - first + 2):
-            it = Trial(spec=spec, crashes=[first, second])
-            found = put_through(it)
-            many += 1
-            if found or it.phase is not Ending.DONE or it.versions() != ["v2"] * 2:
-                broken.append(f"killed at {first} and {second}: {it.phase} {found}")
+    many, broken = 0, []
+    for strategy, surge, unavailable in WAYS:
+        spec = spec_of(2, surge, unavailable, strategy=strategy)
+        whole = Trial(spec=spec)
+        put_through(whole)
+        for first in range(1, len(whole.points) + 1):
+            for second in range(1, len(whole.points) - first + 2):
+                it = Trial(spec=spec, crashes=[first, second])
+                found = put_through(it)
+                many += 1
+                if found or it.phase is not Ending.DONE or it.versions() != ["v2"] * 2:
+                    broken.append(f"{strategy}, killed at {first} and {second}: {it.phase} {found}")
     return many, broken
 
 
