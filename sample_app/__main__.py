@@ -8,11 +8,15 @@ from types import FrameType
 
 from sample_app import log
 
+_GONE = 78
+"""EX_CONFIG: starting it again cannot help."""
+
 
 def main() -> int:
     # before the imports below, which take most of the boot: nothing was asked yet, so nothing is cut
     signal.signal(signal.SIGTERM, _stop_before_serving)
     from sample_app import settings, v1, v2
+    from sample_app.lease import VersionGoneError
     from sample_app.server import serve
 
     try:
@@ -26,6 +30,10 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"sample_app: cannot serve on port {chosen.port}: {error}\n")
         return 1
+    except VersionGoneError as gone:
+        log.write("exit", detail=str(gone))
+        sys.stderr.write(f"sample_app: {gone}; roll a version that the schema serves\n")
+        return _GONE
     log.write("exit")
     return 0
 

@@ -27,6 +27,13 @@ _OPTIONS: dict[str, Any] = {
     "row_factory": dict_row,
 }
 
+LEASE_OPTIONS = {name: value for name, value in _OPTIONS.items() if name != "application_name"} | {
+    # a peer that is gone without a word keeps its lease for so long, not for hours
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+
 
 class DatabaseError(Exception):
     """`code` is the SQLSTATE; `reachable` tells a refused statement from a database that is not there."""
@@ -56,7 +63,7 @@ class Database:
     @asynccontextmanager
     async def first_connection(self) -> AsyncIterator[Connection]:
         """Connect without the pool, whose first retry would come only after a second, and open the pool after."""
-        with _translated():
+        with translated():
             async with asyncio.timeout(_QUERY_SECONDS):
                 connection = await psycopg.AsyncConnection[dict[str, Any]].connect(**_OPTIONS)
                 async with connection:
@@ -65,7 +72,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        with _translated():
+        with translated():
             async with asyncio.timeout(_QUERY_SECONDS), self._pool.connection() as connection:
                 yield connection
 
@@ -74,7 +81,7 @@ class Database:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     try:
         yield
     except TimeoutError:

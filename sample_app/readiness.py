@@ -12,6 +12,7 @@ from sample_app import log
 from sample_app.app_code import Code
 from sample_app.database import Connection, Database, DatabaseError
 from sample_app.faults import Fault
+from sample_app.lease import Lease
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
@@ -54,8 +55,9 @@ def judge(seen: Seen, *, stopping: bool, faults: frozenset[Fault]) -> Ready:
 class Readiness:
     """Looks at the database now and then, and remembers what it saw: an answer never waits for the database."""
 
-    def __init__(self, *, database: Database, code: Code, faults: frozenset[Fault]) -> None:
+    def __init__(self, *, database: Database, lease: Lease, code: Code, faults: frozenset[Fault]) -> None:
         self._database = database
+        self._lease = lease
         self._code = code
         self._faults = faults
         self._seen = Seen()
@@ -75,6 +77,7 @@ class Readiness:
     async def _look(self) -> Seen:
         seen, database = self._seen, self._database
         try:
+            await self._lease.hold()
             async with database.connection() if seen.reached else database.first_connection() as connection:
                 await connection.execute("select 1")
                 missing = await self._missing_columns(connection)

@@ -16,6 +16,7 @@ from sample_app.endpoints import Answer, Call, Endpoints, NotFoundError
 from sample_app.envelope import Sender
 from sample_app.faults import AskedForError, Fault, Fuse
 from sample_app.inputs import BadInputError
+from sample_app.lease import Lease, VersionGoneError
 from sample_app.lifecycle import Lifecycle
 from sample_app.live import Live, hand_over
 from sample_app.readiness import Readiness
@@ -39,13 +40,14 @@ Endpoint = Callable[[Call], Awaitable[Answer | Live]]
 
 
 async def serve(settings: Settings, code: Code) -> None:
-    """Serve until SIGTERM, then finish what is in flight."""
+    """Serve until SIGTERM, then finish what is in flight. VersionGoneError if the schema serves this code no more."""
     lifecycle = Lifecycle()
     on_stop = faults.exit_at_once if Fault.EXITS_AT_ONCE in settings.faults else lifecycle.stop
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_stop)
     database = Database()
-    readiness = Readiness(database=database, code=code, faults=settings.faults)
+    lease = Lease(code=code.name, replica=settings.replica)
+    readiness = Readiness(database=database, lease=lease, code=code, faults=settings.faults)
     sender = Sender(version=settings.version, replica=settings.replica)
     endpoints = Endpoints(
         sender=sender,
@@ -58,11 +60,23 @@ async def serve(settings: Settings, code: Code) -> None:
     responder = Responder(sender=sender, lifecycle=lifecycle, stumble=faults.stumbling(settings.faults))
     runner = await _listen(settings, _application(responder, endpoints))
     async with asyncio.TaskGroup() as group:  # a watch that fails takes the replica down, not only its readiness
-        watch = group.create_task(readiness.watch())
+        watch = group.create_task(_watched(readiness, lifecycle))
         await lifecycle.told_to_stop()
         await _stop(runner, lifecycle, settings.grace_seconds)
         watch.cancel()
     await database.close()
+    await lease.close()  # last: whoever waits for it may take the columns away
+    if watch.done() and not watch.cancelled():
+        raise watch.result()
+
+
+async def _watched(readiness: Readiness, lifecycle: Lifecycle) -> VersionGoneError:
+    """Stop in order once this code is of no use any more."""
+    try:
+        await readiness.watch()
+    except VersionGoneError as gone:
+        lifecycle.stop()
+        return gone
 
 
 class Responder:

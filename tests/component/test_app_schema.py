@@ -11,7 +11,8 @@ from sample_app import names, v1, v2
 def test_the_plan_names_its_phases_what_they_serve_and_files_that_exist(root) -> None:
     folder = root / "sample_app" / "schema"
     phases = tomllib.loads((folder / "plan.toml").read_text())["phase"]
-    files = {phase[key] for phase in phases for key in ("up", "down", "backfill", "verify") if key in phase}
+    files = {phase[key] for phase in phases for key in ("up", "down", "lost", "verify") if key in phase}
+    files |= {phase["backfill"]["file"] for phase in phases if "backfill" in phase}
 
     assert [(phase["name"], phase["serves"]) for phase in phases] == [
         ("base", ["v1"]),
