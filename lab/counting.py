@@ -1,6 +1,6 @@
 """What a revision's replicas answered, out of what the proxy counts for each while the controller looks at it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from lab.model import Replica
@@ -10,9 +10,9 @@ Tally = tuple[int, int]
 """Requests answered, and the server errors among them."""
 
 
-def counted_so_far(events: Iterable[Event]) -> dict[int, Tally]:
-    """What a rollout's journal last said of each revision: where a controller that comes back counts on."""
-    changes = (event.data for event in events if event.type == "phase-changed")
+def counted_so_far(events: Iterable[Event], runs: Collection[str]) -> dict[int, Tally]:
+    """What those runs' journal last said of each revision: where a controller that goes on with them counts on."""
+    changes = (event.data for event in events if event.type == "phase-changed" and event.run in runs)
     return {d["target"]: (d["requests"], d["errors"]) for d in changes}
 
 
@@ -55,8 +55,6 @@ class CountedTraffic:
             count = self._counts[replica.name] = _Count(replica.revision)
             if not self._looked:
                 count.before = (-now[0], -now[1])
-        elif replica.place is None:
-            return  # it has no route, so nobody counts
         elif now[0] < count.last[0] or now[1] < count.last[1]:
             count.before = (count.before[0] + count.last[0], count.before[1] + count.last[1])
         count.last = now

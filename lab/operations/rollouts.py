@@ -50,7 +50,8 @@ async def run_rollout(
     interruptible: Callable[[Controller], None] = lambda _: None,
 ) -> Ended:
     """Roll, and return how it ended. The journal has `rollout-started` before and `rollout-ended` after."""
-    traffic = CountedTraffic(counted_so_far(lab.journal.events(run=attempt.run)))
+    so_far = counted_so_far(lab.journal.events(types=["phase-changed"]), {attempt.run, *attempt.earlier})
+    traffic = CountedTraffic(so_far)
     world = World(
         engine=lab.engine,
         gateway=gateway,

@@ -76,12 +76,13 @@ def test_a_controller_that_came_back_goes_on_from_what_its_journal_says() -> Non
 
 
 def test_the_journal_s_last_word_on_each_revision_counts() -> None:
-    def changed(target: int, requests: int, errors: int) -> Event:
+    def changed(run: str, target: int, requests: int, errors: int) -> Event:
         data = {"target": target, "requests": requests, "errors": errors}
-        return Event(type="phase-changed", run="r", t_ns=0, data=data)
+        return Event(type="phase-changed", run=run, t_ns=0, data=data)
 
-    other = Event(type="act-done", run="r", t_ns=0, data={})
-    assert counted_so_far([changed(2, 10, 0), other, changed(2, 50, 3), changed(1, 7, 0)]) == {2: (50, 3), 1: (7, 0)}
+    other = Event(type="act-done", run="b", t_ns=0, data={})
+    before = [changed("another", 2, 999, 99), changed("a", 2, 10, 0), changed("a", 1, 7, 0)]
+    assert counted_so_far([*before, other, changed("b", 2, 50, 3)], {"a", "b"}) == {2: (50, 3), 1: (7, 0)}
 
 
 def test_a_count_that_went_down_began_anew_and_is_never_negative() -> None:

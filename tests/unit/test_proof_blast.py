@@ -95,7 +95,7 @@ def test_replicas_that_an_earlier_rollout_had_admitted_are_known_by_their_versio
 
 
 def test_of_a_version_that_is_rolled_anew_only_the_new_replicas_count() -> None:
-    found = blast(good(), of_new(), from_version="v2", to_version="v2")
+    found = blast(good(), good(), of_new(), from_version="v1", to_version="v1")
 
     assert found.answered == 1
 
