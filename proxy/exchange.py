@@ -29,6 +29,8 @@ from proxy.upstream import BadAnswerError, UpstreamConnection, UpstreamError
 
 _NEVER = float("inf")
 _SERVER_ERROR = 500
+# asking the enum costs more than the count that is decided by it
+_OK = Result.OK
 
 
 class Surroundings(Protocol):
@@ -362,7 +364,7 @@ class Exchange:
             # An answer that has begun is the request's last attempt. What has none is counted by who knows that it was.
             entry = self.claim.entry
             entry.requests += 1
-            if status >= _SERVER_ERROR or (ended.result is not Result.OK and ended.result in REPLICAS_FAULT):
+            if status >= _SERVER_ERROR or (ended.result is not _OK and ended.result in REPLICAS_FAULT):
                 entry.errors += 1
         else:
             status = ended.status
@@ -384,7 +386,7 @@ class Exchange:
         connection = self._connection
         if connection is None or ended.tunnel is not None:
             return
-        if ended.result is Result.OK and self._sent_all and self._pool is not None:
+        if ended.result is _OK and self._sent_all and self._pool is not None:
             entry = self.claim.entry
             if entry.standing.errors:
                 self._world.gateway.table.answered(entry)
