@@ -1,7 +1,7 @@
 """Puts a lab together from its parts: which engine, which images, which secrets, which proxy."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +94,11 @@ class Lab:
         return ProxyGateway(f"http://127.0.0.1:{self.port_of('proxy', ADMIN_PORT)}", self.secrets.admin_token)
 
     def database(self) -> Database:
-        return Database(port=self.port_of("db", DATABASE_PORT), password=self.secrets.db_password)
+        port = self.port_of("db", DATABASE_PORT)
+        return Database(port=port, password=self.secrets.db_password, inside=self._in_database)
+
+    def _in_database(self, argv: Sequence[str]) -> tuple[int, str]:
+        return self.docker.run_inside(self.host.static()["db"].container_id, argv)
 
     def refuse_another_checkout(self) -> None:
         """P8: one lab, one checkout."""

@@ -49,17 +49,19 @@ class Taking:
         """All that is not done yet. What it does is recorded in the transaction that does it."""
         for number, unit in enumerate(units[step.done :], start=step.done + 1):
             began = (number, step.trying and number == step.done + 1)
-            if unit.outside:
-                self._outside(unit, *began)
-            else:
-                self._inside(unit, number)
+            with self._manner.witness.unit(self._session, unit):
+                if unit.outside:
+                    self._outside(unit, *began)
+                else:
+                    self._inside(unit, number)
 
     def _inside(self, unit: Unit, number: int) -> None:
         def attempt(patience: Patience) -> None:
             with self._session.transaction():
                 self._session.limit(lock=patience.lock, statement=patience.statement, local=True)
                 for statement in unit.statements:
-                    self._session.run(statement.text, called=f"{unit.file}:{statement.line}")
+                    with self._manner.witness.statement(self._session, statement):
+                        self._session.run(statement.text, called=f"{unit.file}:{statement.line}")
                 self._note(number)
 
         self._insist(unit, attempt)

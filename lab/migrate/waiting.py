@@ -4,13 +4,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from lab.database import Database, Session, SqlError
 from lab.errors import LabError
-from lab.migrate.sql import Locks
+from lab.migrate.sql import Locks, Statement, Unit
 from lab.migrate.state import RUN_LOCK
 
 T = TypeVar("T")
@@ -49,6 +49,16 @@ PATIENCE = {
 }
 
 
+class Witness:
+    """Looks at each transaction, and each statement in it. This one looks at nothing."""
+
+    def unit(self, _session: Session, _unit: Unit) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def statement(self, _session: Session, _statement: Statement) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
     """How a run behaves towards the world: what it tells, how it pauses, how it waits."""
@@ -57,6 +67,7 @@ class Manner:
     sleep: Callable[[float], None] = time.sleep
     spread: Callable[[float, float], float] = random.uniform
     patience: dict[Locks, Patience] = field(default_factory=lambda: dict(PATIENCE))
+    witness: Witness = field(default_factory=Witness)
 
     def telling(self, told: Told) -> "Manner":
         return replace(self, told=told)
