@@ -9,6 +9,7 @@ from lab.assembly import Lab
 from lab.controller import Ended
 from lab.errors import LabError
 from lab.model import Ending
+from lab.operations.archive import earlier_rolls
 from lab.operations.timeline import deaths_of, services_of, steps_of, swaps_of
 from lab.ports import Event
 from lab.proof import (
@@ -71,7 +72,7 @@ def keep_living_logs(lab: Lab, folder: Path) -> None:
 
 def conclude(lab: Lab, folder: Path, record: RunRecord) -> Verdict:
     """Judge the run and write its artefacts: verdict.json, report.txt, events.jsonl."""
-    facts = _facts(lab, record)
+    facts = _facts(lab, folder, record)
     if record.measured:
         client = read_client(_lines(folder / "client.jsonl"))
         proxy = read_proxy(_lines(folder / "proxy.jsonl"))
@@ -92,8 +93,9 @@ def _app_logs(folder: Path) -> list[AppLog]:
     return [read_app(path.stem, _lines(path)) for path in sorted((folder / "logs").glob("*.log"))]
 
 
-def _facts(lab: Lab, record: RunRecord) -> RunFacts:
+def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
     executions, parcels = _database(lab, record.run) if record.measured else (None, None)
+    versions = record.from_version, record.to_version
     ended = record.ended
     failed = ended.ending not in {Ending.DONE, Ending.INTERRUPTED}
     failure = Failure(
@@ -124,6 +126,7 @@ def _facts(lab: Lab, record: RunRecord) -> RunFacts:
         deaths=deaths_of(record.events),
         executions=executions,
         parcels=parcels,
+        earlier=earlier_rolls(folder.parent, record.run, versions),
     )
 
 

@@ -1,4 +1,4 @@
-"""The good answers of a run in columns: a million of them in 18 MB."""
+"""The good answers of a run in columns: a million of them in 20 MB."""
 
 from array import array
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Answers:
 
     due: "array[int]" = field(default_factory=lambda: array("q"))
     took: "array[int]" = field(default_factory=lambda: array("q"))
-    _who: "array[int]" = field(default_factory=lambda: array("l"))
+    _who: "array[int]" = field(default_factory=lambda: array("i"))
     _numbers: dict[str | None, int] = field(default_factory=dict)
 
     def add(self, due_ns: int, took_ns: int, replica: str | None) -> None:

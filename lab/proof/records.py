@@ -261,7 +261,10 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """`executions` or `parcels` None: the database was not read, so no write is proved by it."""
+    """`executions` or `parcels` None: the database was not read, so no write is proved by it.
+
+    earlier: of each earlier roll between the same versions, whether it dropped something.
+    """
 
     run: str
     project: str
@@ -285,3 +288,4 @@ class RunFacts:
     deaths: tuple[Death, ...] = ()
     executions: tuple[Execution, ...] | None = None
     parcels: frozenset[int] | None = None
+    earlier: tuple[bool, ...] = ()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.proof.records import Command, Failure, Outcome, Swap
+from lab.proof.records import Command, Failure, Outcome
 
 
 class Class(StrEnum):
@@ -135,6 +135,47 @@ class Latency:
     excluded_cohorts: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """A swap: the end of one replica's service, and what could have been dropped by it.
+
+    The in-flight counts are what the controller saw; the others are counted in the ledgers, None where there is no
+    load or it was never retired. under_way: requests that it had when it was retired. near: those it had within
+    200 ms of its retirement or its stop. exposed: those it had from 200 ms before the one until 200 ms after the other,
+    and those that no replica was asked for in that time.
+    """
+
+    replica: str
+    version: str
+    in_flight_at_retire: int | None = None
+    in_flight_at_stop: int | None = None
+    exit_code: int | None = None
+    oom: bool = False
+    under_way: int | None = None
+    near: int | None = None
+    exposed: int | None = None
+    dropped: int | None = None
+    unexposed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """So many were dropped; with 95 % confidence their true share is `at_most` that."""
+
+    dropped: int
+    of: int
+    at_most: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Of all requests judged, of those that a swap put at risk, and of the rolls between these versions up to this."""
+
+    run: Bound | None = None
+    exposed: Bound | None = None
+    rolls: Bound | None = None
+
+
 class Pace(StrEnum):
     """How the new version's latency compares with the old one's."""
 
@@ -238,7 +279,9 @@ class Verdict:
     drops: tuple[Drop, ...]
     schema_breakages: tuple[Breakage, ...]
     deaths: tuple[Loss, ...]
-    exposure: tuple[Swap, ...]
+    exposure: tuple[Exposure, ...]
     cut: int = 0
     restarts: tuple[ProxyRestart, ...] = ()
     blast: Blast | None = None
+    bounds: Bounds = Bounds()
+    comparison: Comparison | None = None

@@ -4,17 +4,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from lab.proof.answers import Answers
 from lab.proof.blast import BlastCount, is_told
+from lab.proof.bounds import bound
 from lab.proof.breakages import breakages
 from lab.proof.classes import classify, is_drop
+from lab.proof.comparison import compare
 from lab.proof.drops import Fleet, drop_of, fleet_of, left_unanswered, losses
 from lab.proof.exit_codes import exit_code
+from lab.proof.exposure import ExposureCount, unexposed_doubt
 from lab.proof.join import Joined, join
 from lab.proof.latency import summarize
 from lab.proof.notes import notes
-from lab.proof.records import AppLog, ClientEnd, ClientLedger, ClientOutcome, ProxyLedger, Restart, RunFacts
+from lab.proof.records import AppLog, ClientEnd, ClientLedger, ClientOutcome, Outcome, ProxyLedger, Restart, RunFacts
 from lab.proof.restarts import restart_behind, summarize_restarts
-from lab.proof.result import Class, Drop, Reason, RunEcho, Verdict, VerdictOutcome
+from lab.proof.result import Bounds, Class, Drop, Reason, RunEcho, Verdict, VerdictOutcome
 from lab.proof.validity import doubts
 
 SLOW_ON_PURPOSE = frozenset({"slow", "stream", "websocket"})
@@ -33,13 +37,17 @@ def judge(
     logs = tuple(apps)
     came_back = () if proxy is None else proxy.restarts
     fleet = fleet_of(facts, logs)
-    count = _Count(facts, fleet, came_back, BlastCount(facts, fleet), strict=strict, slow_cohorts=slow_cohorts)
+    counts = BlastCount(facts, fleet), ExposureCount(facts)
+    count = _Count(facts, fleet, came_back, *counts, strict=strict, slow_cohorts=slow_cohorts)
     if client is not None:
         for joined in join(client, proxy, logs, facts.executions):
             count.take(joined)
     drops = tuple(sorted(count.drops, key=lambda drop: drop.when_s))
     judged = count.answered_ok + len(drops)
-    reasons = () if client is None else doubts(facts, client, proxy, count.classes, judged)
+    exposure = count.exposure.table(measured=client is not None and proxy is not None)
+    reasons = (
+        () if client is None else (*doubts(facts, client, proxy, count.classes, judged), *unexposed_doubt(exposure))
+    )
     outcome = _outcome(client, drops, reasons)
     restarts = summarize_restarts(facts, came_back, count.dropped_by, count.unwritten)
     return Verdict(
@@ -59,17 +67,32 @@ def judge(
         client_aborts=count.classes[Class.CLIENT_ABORT],
         begun_unanswered=count.begun_unanswered,
         slow=count.slow,
-        latency=summarize(count.latencies, slow_cohorts),
+        latency=summarize(count.answers.took, slow_cohorts),
         versions=dict(sorted(count.versions.items())),
         drops=drops,
         schema_breakages=breakages(facts, count.fleet, count.failed),
         deaths=losses(facts, drops, count.fleet),
-        exposure=facts.swaps,
+        exposure=exposure,
         cut=count.classes[Class.CUT],
         restarts=restarts,
         blast=count.blast.blast(None if client is None else count.classes.total())
         if is_told(facts.rollout, outcome)
         else None,
+        bounds=Bounds() if client is None else _bounds(facts, count, outcome, judged, len(drops)),
+        comparison=compare(count.answers, facts.services, facts.from_version, facts.to_version)
+        if client is not None and facts.services
+        else None,
+    )
+
+
+def _bounds(facts: RunFacts, count: "_Count", outcome: VerdictOutcome, judged: int, dropped: int) -> Bounds:
+    rolls = list(facts.earlier)
+    if facts.rollout is Outcome.DONE and outcome is not VerdictOutcome.INCONCLUSIVE:
+        rolls.append(dropped > 0)
+    return Bounds(
+        run=bound(dropped, judged),
+        exposed=bound(count.exposure.dropped, count.exposure.exposed),
+        rolls=bound(sum(rolls), len(rolls)),
     )
 
 
@@ -88,6 +111,7 @@ class _Count:
     fleet: Fleet
     restarts: tuple[Restart, ...]
     blast: BlastCount
+    exposure: ExposureCount
     strict: bool = field(kw_only=True)
     slow_cohorts: frozenset[str] = field(kw_only=True)
     classes: Counter[Class] = field(default_factory=Counter)
@@ -98,7 +122,7 @@ class _Count:
     answered_ok: int = 0
     begun_unanswered: int = 0
     slow: int = 0
-    latencies: list[int] = field(default_factory=list)
+    answers: Answers = field(default_factory=Answers)
     versions: Counter[str] = field(default_factory=Counter)
     asked: set[str] = field(default_factory=set)
 
@@ -121,7 +145,10 @@ class _Count:
         self._sort(joined, joined.end, cls, ok=ok)
 
     def _sort(self, joined: Joined, end: ClientEnd, cls: Class, *, ok: bool) -> None:
-        if is_drop(cls, is_write=joined.offer.is_write, strict=self.strict):
+        dropped = is_drop(cls, is_write=joined.offer.is_write, strict=self.strict)
+        if dropped or ok:
+            self.exposure.take(joined, dropped=dropped)
+        if dropped:
             restart = restart_behind(joined, self.restarts)
             if restart is not None:
                 self.dropped_by[restart] += 1
@@ -133,7 +160,7 @@ class _Count:
                 self.unwritten[joined.unwritten] += 1
         if ok and joined.offer.cohort not in self.slow_cohorts:
             latency = end.t - joined.offer.due
-            self.latencies.append(latency)
+            self.answers.add(joined.offer.due, latency, end.replica)
             objective = self.facts.slow_objective_ms
             self.slow += objective is not None and latency > objective * 1e6
 

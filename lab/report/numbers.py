@@ -1,5 +1,7 @@
 """Numbers as people read them."""
 
+from decimal import ROUND_CEILING, Context
+
 TENTHS_BELOW_MS = 10
 
 
@@ -19,3 +21,9 @@ def millis(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.1f} ms" if value < TENTHS_BELOW_MS else f"{count(round(value))} ms"
+
+
+def percent(share: float) -> str:
+    """Two digits that count, rounded up as a limit has to be: 0.0031%, 0.22%, 3.4%, 23%."""
+    points = Context(prec=2, rounding=ROUND_CEILING).create_decimal_from_float(share * 100)
+    return f"{points.normalize():f}%"

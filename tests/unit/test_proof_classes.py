@@ -278,7 +278,8 @@ def test_a_stopped_replica_counts_as_gone() -> None:
     swap = Swap(replica="app-1.1", version="v1", in_flight_at_retire=1, in_flight_at_stop=1, exit_code=0)
     verdict = tell(Story(outcome="reset", tries=(KILLED,)), swaps=(swap,)).verdict()
     assert verdict.begun_unanswered == verdict.dropped == 1
-    assert verdict.exposure == (swap,)
+    (told,) = verdict.exposure
+    assert (told.replica, told.in_flight_at_retire, told.in_flight_at_stop, told.exit_code) == ("app-1.1", 1, 1, 0)
 
 
 def test_a_database_error_about_columns_is_a_schema_breakage_of_version_and_phase() -> None:

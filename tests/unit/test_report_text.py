@@ -12,13 +12,25 @@ from lab.proof import (
     Failure,
     Outcome,
     Reason,
-    Swap,
     Verdict,
     VerdictOutcome,
     judge,
     verdict_from_json,
 )
-from lab.proof.result import AppSaw, Blast, Breakage, Latency, Loss, MadeBy
+from lab.proof.result import (
+    AppSaw,
+    Blast,
+    Bound,
+    Bounds,
+    Breakage,
+    Change,
+    Comparison,
+    Exposure,
+    Latency,
+    Loss,
+    MadeBy,
+    Pace,
+)
 from lab.report import render_json, render_text
 from lab.report.numbers import count, millis
 from tests.golden_files import check
@@ -37,10 +49,46 @@ def passed() -> Verdict:
         latency=Latency(p50_ms=14.2, p99_ms=83.4, samples=1300, excluded_cohorts=("slow",)),
         versions={"v1": 700, "v2": 712},
         exposure=(
-            Swap(replica="app-1.1", version="v1", in_flight_at_retire=5, in_flight_at_stop=0, exit_code=0),
-            Swap(replica="app-2.1", version="v1", in_flight_at_retire=12, exit_code=137, oom=True),
+            Exposure(
+                replica="app-1.1",
+                version="v1",
+                in_flight_at_retire=5,
+                in_flight_at_stop=0,
+                exit_code=0,
+                under_way=6,
+                near=11,
+                exposed=31,
+                dropped=0,
+                unexposed=False,
+            ),
+            Exposure(replica="app-2.1", version="v1", in_flight_at_retire=12, exit_code=137, oom=True),
         ),
     )
+
+
+def bounded(verdict: Verdict) -> Verdict:
+    bounds = Bounds(
+        run=Bound(dropped=0, of=1412, at_most=0.00212),
+        exposed=Bound(dropped=0, of=88, at_most=0.0335),
+        rolls=Bound(dropped=0, of=12, at_most=0.221),
+    )
+    return replace(verdict, bounds=bounds)
+
+
+def slower() -> Comparison:
+    median = Change(
+        percent=50,
+        pairs=14,
+        width_s=0.5,
+        ratio=1.07,
+        low=0.98,
+        high=1.12,
+        old_ms=14.1,
+        new_ms=15.0,
+        more_ms=0.9,
+    )
+    tail = replace(median, percent=95, pairs=9, width_s=1.0, ratio=1.52, low=1.41, high=1.63, new_ms=61.5, more_ms=21.3)
+    return Comparison(outcome=Pace.WORSE, old="v1", new="v2", changes=(median, replace(tail, old_ms=40.2)))
 
 
 def drop(number: int, when_s: float, **changes: object) -> Drop:
@@ -275,6 +323,19 @@ def test_a_verdict_reads_as_its_golden_file(name: str) -> None:
 
 def test_details_add_versions_and_exposure() -> None:
     check("report/passed_details", render_text(passed(), details=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "comparison"),
+    [
+        ("slower", slower()),
+        ("no_slower", replace(slower(), outcome=Pace.OK, changes=slower().changes[:1])),
+        ("too_little_data", Comparison(outcome=Pace.TOO_LITTLE, old="v1", new="v2")),
+    ],
+)
+def test_details_tell_what_was_proved_and_whether_it_got_slower(name: str, comparison: Comparison) -> None:
+    verdict = replace(bounded(passed()), comparison=comparison)
+    check(f"report/details_{name}", render_text(verdict, details=True))
 
 
 def test_ascii_marks_stand_in_where_a_terminal_has_no_others() -> None:
