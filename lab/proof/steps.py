@@ -9,7 +9,7 @@ SCHEMA_STEP = "schema "  # and the phase it leads to
 
 
 def step_at(facts: RunFacts, t: int, replica: str | None) -> str | None:
-    """The step on that replica; else the fleet-wide one; outside the roll, that it was outside."""
+    """The step on that replica, else the fleet's, else what was done last; outside the roll, that it was outside."""
     own = [step for step in facts.steps if replica is not None and step.replica == replica]
     fleet = [step for step in facts.steps if step.replica is None]
     step = _latest(own, t, after_ns=0) or _latest(own, t, after_ns=AFTERMATH_NS) or _latest(fleet, t, after_ns=0)
@@ -19,6 +19,9 @@ def step_at(facts: RunFacts, t: int, replica: str | None) -> str | None:
         return "before the roll"
     if t > facts.ended_ns:
         return "after the roll"
+    over = _last_over(own, t) or _last_over(fleet, t)
+    if over is not None:
+        return f"after {over.name}"
     nearest = min(fleet or facts.steps, key=lambda step: _distance(step, t), default=None)
     return None if nearest is None else nearest.name
 
@@ -40,6 +43,10 @@ def phase_at(facts: RunFacts, t: int) -> str:
 def _latest(steps: list[Step], t: int, *, after_ns: int) -> Step | None:
     going_on = [step for step in steps if step.start_ns <= t <= step.end_ns + after_ns]
     return max(going_on, key=lambda step: step.start_ns, default=None)
+
+
+def _last_over(steps: list[Step], t: int) -> Step | None:
+    return max((step for step in steps if step.end_ns <= t), key=lambda step: step.end_ns, default=None)
 
 
 def _distance(step: Step, t: int) -> int:

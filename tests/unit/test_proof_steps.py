@@ -1,0 +1,45 @@
+"""Which step a drop is told with: the one that went on, else the last that was over."""
+
+import pytest
+
+from lab.proof import Step
+from lab.proof.steps import step_at
+from tests.unit.proof_world import SECOND, START, facts
+
+
+def step(name: str, start: float, end: float, replica: str | None = None) -> Step:
+    return Step(name=name, replica=replica, start_ns=START + round(start * SECOND), end_ns=START + round(end * SECOND))
+
+
+SCHEMA = step("schema expanded", 0, 1)
+ADMIT, DRAIN = step("admit", 2, 2.1, "app-1.2"), step("drain", 6, 8, "app-1.2")
+OTHER = step("create", 4, 5, "app-2.2")
+
+
+@pytest.mark.parametrize(
+    ("at", "replica", "expected"),
+    [
+        (0.5, None, "schema expanded"),
+        (2.05, "app-1.2", "admit"),
+        (2.4, "app-1.2", "admit"),
+        (4.5, "app-1.2", "after admit"),
+        (7.0, "app-1.2", "drain"),
+        (9.0, "app-1.2", "after drain"),
+        (4.5, None, "after schema expanded"),
+        (4.5, "app-3.1", "after schema expanded"),
+        (1.5, "app-1.2", "after schema expanded"),
+        (-1.0, "app-1.2", "before the roll"),
+        (11.0, "app-1.2", "after the roll"),
+    ],
+)
+def test_a_drop_is_told_with_the_step_that_went_on_or_was_over_last(
+    at: float, replica: str | None, expected: str
+) -> None:
+    known = facts(steps=(SCHEMA, ADMIT, OTHER, DRAIN))
+
+    assert step_at(known, START + round(at * SECOND), replica) == expected
+
+
+def test_with_no_step_of_its_own_and_none_of_the_fleet_the_nearest_is_told() -> None:
+    assert step_at(facts(steps=(ADMIT, DRAIN)), START + 3 * SECOND, None) == "admit"
+    assert step_at(facts(steps=()), START + 3 * SECOND, None) is None
