@@ -21,6 +21,18 @@ class ReplicaView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutView:
+    """The last run, while something of it is left to do. `pid`: of the command that does it; None: nobody does."""
+
+    run: str
+    kind: str
+    to: str
+    stage: str
+    reason: str = ""
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
     """The fleet at one instant."""
 
@@ -33,6 +45,7 @@ class FleetView:
     url: str
     replicas: tuple[ReplicaView, ...]
     notes: tuple[str, ...] = ()
+    rollout: RolloutView | None = None
 
     def to_json(self) -> dict[str, object]:
         return {"schema": "lab.status/1", **asdict(self)}
@@ -211,6 +224,8 @@ def _away(d: Mapping[str, Any]) -> tuple[str, str, str]:
 
 _SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str] | None]] = {
     "rollout-started": _started,
+    "rollout-resumed": lambda d: ("roll", "goes on", f"as the run that it was, by pid {d['pid']}"),
+    "load-adopted": lambda _: ("load", "adopted", "it went on meanwhile"),
     "replica-died": lambda d: (
         d["replica"],
         "died",

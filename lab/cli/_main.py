@@ -19,8 +19,10 @@ def main(argv: list[str] | None = None) -> int:
     from typer import Exit as TyperExit
     from typer._click.exceptions import ClickException
 
-    from lab.cli import _output
+    from lab.cli import _detach, _output
     from lab.cli._commands import app
+
+    _detach.remember(arguments)
 
     try:
         code = app(arguments, prog_name="lab", standalone_mode=False)

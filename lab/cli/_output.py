@@ -11,7 +11,10 @@ from lab.errors import LabError
 from lab.ports import Event
 from lab.view import progress_line
 
-_LAB_COMMAND = re.compile(r"\blab (up|down|plan|simulate|roll|rollback|status|report|logs|doctor|migrate \w+)\b")
+_LAB_COMMAND = re.compile(
+    r"\blab (up|down|plan|simulate|roll|rollback|pause|resume|abort|scale|history|events|status|report|logs|doctor"
+    r"|migrate \w+)\b"
+)
 _project = ""
 
 
@@ -28,6 +31,12 @@ def advice(text: str) -> str:
 
 def result(text: str, data: Mapping[str, object], *, as_json: bool) -> None:
     sys.stdout.write(json.dumps(data) + "\n" if as_json else text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def line(text: str) -> None:
+    """One of a stream of results."""
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

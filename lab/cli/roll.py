@@ -1,11 +1,11 @@
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli import _output
 from lab.cli._app import app
+from lab.cli._detach import Detach, detached
 from lab.cli._lab import open_lab
 from lab.cli._options import (
     Json,
@@ -18,7 +18,9 @@ from lab.cli._options import (
     SkipDrain,
 )
 from lab.cli._shape import EPILOG, Sectioned, shaped
-from lab.model import LoadFrom, SchemaMode
+from lab.cli._verdict import show_run
+from lab.cli._words import PATIENCE, Timeout, operate
+from lab.model import Command, LoadFrom, SchemaMode
 from lab.shape import Shape
 
 if TYPE_CHECKING:
@@ -39,11 +41,14 @@ def roll(
     ] = SchemaMode.AUTO,
     anyway: Annotated[bool, typer.Option("--anyway", help="Roll although the schema does not serve both.")] = False,
     test_skip_drain: SkipDrain = False,
+    detach: Detach = False,
     project: Project = "default",
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Replace the fleet by another version under traffic, and say what was dropped."""
+    if detach:
+        return detached(project, as_json=json)
     from lab.operations.request import RollRequest
 
     request = RollRequest(
@@ -64,22 +69,32 @@ def roll(
 @shaped(without=frozenset({"on_fail"}))
 def rollback(
     shape: Shape,
+    to: Annotated[
+        str | None, typer.Option("--to", help="A version, or a number of lab history.", metavar="VERSION|N")
+    ] = None,
+    timeout: Timeout = PATIENCE,
     rate: Rate = None,
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
     load_from: LoadFromOption = LoadFrom.CONTAINER,
     test_skip_drain: SkipDrain = False,
+    detach: Detach = False,
     project: Project = "default",
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Roll back to the revision before this one, or out of a roll that has not ended."""
+    """Roll back to the revision before this one, or out of a roll that has not ended, whoever runs it."""
+    if detach:
+        return detached(project, as_json=json)
+    from lab.operations.command import is_rolling
     from lab.operations.request import RollRequest
-    from lab.proof import Command
+    from lab.operations.roll import check
+    from lab.proof import Command as Rolled
 
     request = RollRequest(
         version=None,
-        kind=Command.ROLLBACK,
+        to=to,
+        kind=Rolled.ROLLBACK,
         shape=shape,
         rate=rate,
         min_requests=min_requests,
@@ -87,12 +102,15 @@ def rollback(
         load_from=load_from,
         skip_drain=test_skip_drain,
     )
+    lab = open_lab(project)
+    check(lab, request)
+    if asyncio.run(is_rolling(lab)):
+        return operate(Command.ROLLBACK, project, to=to, timeout=timeout, as_json=json, quiet=quiet)
     return _run(project, request, as_json=json, quiet=quiet)
 
 
 def _run(project: str, request: "RollRequest", *, as_json: bool, quiet: bool) -> int:
     from lab.operations.roll import roll as run_roll
-    from lab.report import render_json, render_text
 
     lab = open_lab(project)
     done = asyncio.run(run_roll(lab, request, listen=_output.events(quiet=quiet), note=_output.notes(quiet=quiet)))
@@ -100,13 +118,4 @@ def _run(project: str, request: "RollRequest", *, as_json: bool, quiet: bool) ->
         text = f"The fleet already runs {done.version}. Nothing to do."
         _output.result(text, {"schema": "lab.roll/1", "changed": False, "version": done.version}, as_json=as_json)
         return 0
-    verdict, folder = done.run.verdict, _short(done.run.folder)
-    typer.echo(render_json(verdict) if as_json else _output.advice(render_text(verdict, data=folder)), nl=False)
-    return done.run.exit_code
-
-
-def _short(folder: Path) -> str:
-    try:
-        return str(folder.relative_to(Path.cwd()))
-    except ValueError:
-        return str(folder)
+    return show_run(done.run, as_json=as_json)

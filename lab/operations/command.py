@@ -8,10 +8,9 @@ from lab.operations.operators import PATIENCE_SECONDS, Answer, Told, Word, at_wo
 from lab.operations.resume import Resumed, go_on, no_rollout
 from lab.operations.rollouts import Listener
 from lab.operations.scale import ScaleResult, check_size, scale
+from lab.operations.status import GOES_ON
 from lab.operations.targets import rollback_target
 from lab.operations.unfinished import Stage, unfinished_of
-
-_GOES_ON = "lab resume goes on, lab rollback goes back, lab abort gives it up"
 
 
 async def operate(
@@ -36,6 +35,7 @@ async def operate(
 
 async def is_rolling(lab: Lab) -> bool:
     """Whether a rollout has not ended, or somebody is about to begin one: `lab rollback` is then a word to it."""
+    lab.refuse_another_checkout()
     async with lab.gateway() as gateway:
         if await at_work(gateway):
             return True
@@ -66,4 +66,4 @@ def _nobody_to_pause(lab: Lab) -> LabError:
     if it is None or it.stage is Stage.UNJUDGED:
         return no_rollout()
     stands = "is paused already" if it.stage is Stage.PAUSED else "stands still: its controller is gone"
-    return LabError(id="not-running", what=f"the rollout {it.run} to {it.to} {stands}", fix=_GOES_ON)
+    return LabError(id="not-running", what=f"the rollout {it.run} to {it.to} {stands}", fix=GOES_ON)

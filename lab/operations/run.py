@@ -211,10 +211,13 @@ class Run:
         )
 
     def _steps(self) -> list[migrate.Phase]:
-        """The steps of the schema that are not taken yet."""
-        plan = self._lab.plan
-        taken = {e.data["phase"] for e in self._course.events if e.type == "schema-step" and e.data["what"] == "done"}
-        return [plan.phase(name) for name in self._account.steps if name not in taken] if plan else []
+        """The steps of the schema that are not taken yet: who was killed may have taken one and not said so."""
+        plan, names = self._lab.plan, self._account.steps
+        if plan is None or not names:
+            return []
+        now = schema_phase(self._lab)
+        reached = plan.index(now) if now and now != migrate.NOTHING else -1
+        return [plan.phase(name) for name in names if plan.index(name) > reached]
 
     def _step_up(self, clock: OffsetClock, phase: migrate.Phase) -> None:
         plan = self._lab.plan

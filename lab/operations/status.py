@@ -5,9 +5,15 @@ import asyncio
 from lab import migrate
 from lab.assembly import Lab
 from lab.errors import LabError
+from lab.folds import History, history_of
 from lab.lease import is_gone
 from lab.observation import merge
-from lab.view import FleetView, hold_note, replica_view
+from lab.operations.unfinished import Stage, Unfinished, unfinished_of
+from lab.ports import Owner, Routing
+from lab.transitions import STILL
+from lab.view import FleetView, RolloutView, hold_note, replica_view
+
+GOES_ON = "lab resume goes on, lab rollback goes back, lab abort gives it up"
 
 
 async def fleet_view(lab: Lab) -> FleetView:
@@ -16,21 +22,19 @@ async def fleet_view(lab: Lab) -> FleetView:
     async with lab.gateway() as gateway:
         routing = await gateway.routing()
     replicas = merge(await lab.engine.replicas(), routing.routes)
-    history = lab.history()
+    events = lab.journal.events()
+    history, it = history_of(events), unfinished_of(events)
     current = history.revisions.get(history.current or 0)
     ready = sum(r.available for r in replicas)
-    notes = []
-    if history.running:
-        notes.append(f"the rollout {history.running} has not ended: the same lab roll goes on, lab rollback goes back")
-    elif ready < history.replicas:
-        notes.append(f"{ready}/{history.replicas} ready: lab up repairs it")
+    owner = _at_work(routing)
+    notes = [*_rollout_notes(it, owner), *_fleet_notes(history, ready)]
     if held := hold_note(routing.hold):
         notes.append(held)
-    if routing.lease and not is_gone(routing.lease.owner):
-        notes.append(f"being changed by `{routing.lease.owner.command}` (pid {routing.lease.owner.pid})")
+    if owner and not (it and it.pid == owner.pid):
+        notes.append(f"being changed by `{owner.command}` (pid {owner.pid})")
     return FleetView(
         project=lab.project.name,
-        phase="rolling" if history.running else "idle",
+        phase=str(it.state.phase) if it and history.running else "idle",
         version=current.version if current else None,
         replicas_wanted=history.replicas,
         ready=ready,
@@ -38,7 +42,52 @@ async def fleet_view(lab: Lab) -> FleetView:
         url=f"http://127.0.0.1:{lab.port}",
         replicas=tuple(replica_view(r, routing.now_ns) for r in replicas),
         notes=tuple(notes),
+        rollout=_rollout(it, owner),
     )
+
+
+def _at_work(routing: Routing) -> Owner | None:
+    lease = routing.lease
+    return None if lease is None or is_gone(lease.owner) else lease.owner
+
+
+def _rollout(it: Unfinished | None, owner: Owner | None) -> RolloutView | None:
+    if it is None:
+        return None
+    runs = owner is not None and it.stage is not Stage.PAUSED
+    return RolloutView(
+        run=it.run,
+        kind=it.kind,
+        to=it.to,
+        stage=it.stage,
+        reason=it.state.reason,
+        pid=owner.pid if owner and runs else None,
+    )
+
+
+def _rollout_notes(it: Unfinished | None, owner: Owner | None) -> list[str]:
+    if it is None:
+        return []
+    name = f"the rollout {it.run} to {it.to}"
+    if owner is not None:
+        by = f"run by `{owner.command}` (pid {owner.pid})"
+        if it.stage is Stage.ROLLING and it.state.phase in STILL:
+            return [f"{name} is paused, {by}: {GOES_ON}"]
+        ways = ": lab pause, lab rollback or lab abort are words to it" if it.stage is Stage.ROLLING else ""
+        return [f"{name} is {by}{ways}"]
+    if it.stage is Stage.UNJUDGED:
+        return [f"{name} has ended, and its verdict is not given: lab resume gives it"]
+    if it.kind in {"up", "scale"}:
+        return [f"{name} has not ended, and nobody runs it: lab up goes on"]
+    if it.stage is not Stage.PAUSED:
+        return [f"{name} has not ended, and its controller is gone: {GOES_ON}"]
+    why = f" ({it.state.reason})" if it.state.phase in STILL and it.state.reason else ""
+    return [f"{name} {'is paused' if it.state.phase in STILL else 'was interrupted'}{why}: {GOES_ON}"]
+
+
+def _fleet_notes(history: History, ready: int) -> list[str]:
+    short = not history.running and ready < history.replicas
+    return [f"{ready}/{history.replicas} ready: lab up repairs it"] if short else []
 
 
 def schema_phase(lab: Lab) -> str | None:

@@ -140,7 +140,11 @@ def test_a_roll_with_nothing_to_do_fits_its_schema(lab: Run, monkeypatch: pytest
     async def nothing(*_: object, **__: object) -> RollResult:
         return RollResult(version="v1", run=None)
 
+    async def nobody(*_: object) -> bool:
+        return False
+
     monkeypatch.setattr("lab.operations.roll.roll", nothing)
+    monkeypatch.setattr("lab.operations.command.is_rolling", nobody)
 
     for words in (["roll", "v1"], ["rollback"]):
         assert valid(json.loads(lab(*words, "--json")[1]), "roll")["changed"] is False

@@ -1,0 +1,27 @@
+"""What a run leaves on the screen: its verdict, and where its data are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lab.cli import _output
+
+if TYPE_CHECKING:
+    from lab.operations.run import RunResult
+
+
+def show_run(run: "RunResult", *, as_json: bool) -> int:
+    from lab.report import render_json, render_text
+
+    folder = _short(run.folder)
+    text = render_json(run.verdict) if as_json else _output.advice(render_text(run.verdict, data=folder))
+    typer.echo(text, nl=False)
+    return run.exit_code
+
+
+def _short(folder: Path) -> str:
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)
