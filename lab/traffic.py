@@ -19,6 +19,8 @@ from lab.errors import LabError
 
 START_SECONDS = 40.0
 MEMORY = 768 * 1024 * 1024
+WORKER_MEMORY = 100 * 1024 * 1024
+"""Each one more than the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +199,7 @@ class ContainerSource:
                 "CapDrop": ["ALL"],
                 "SecurityOpt": ["no-new-privileges"],
                 "Init": True,
-                "Memory": MEMORY,
+                "Memory": MEMORY + WORKER_MEMORY * (plan.workers - 1),
                 "PidsLimit": 200,
             },
         }

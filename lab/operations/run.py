@@ -22,7 +22,7 @@ from lab.operations.evidence import RunRecord, conclude, keep_living_logs, keep_
 from lab.operations.interrupts import Interrupts
 from lab.operations.request import RollRequest
 from lab.operations.rollouts import Attempt, Listener, run_rollout
-from lab.operations.status import schema_phase
+from lab.operations.status import GOES_ON, schema_phase
 from lab.operations.unfinished import Stage
 from lab.ports import Event
 from lab.proof import Outcome, Verdict
@@ -260,9 +260,9 @@ class Run:
                 following = "lab resume" if rolled else f"lab roll {target}"
                 return f"lab status; lab up starts what is missing; then {following} goes on"
             case Ending.PAUSED:
-                return f"lab resume tries again, lab rollback goes back; the whole logs are in {self.folder / 'logs'}"
+                return f"{GOES_ON}; the whole logs are in {self.folder / 'logs'}"
             case Ending.ABORTED:
-                return f"lab status shows what runs; lab up makes it one version again, lab roll {target} goes on"
+                return f"lab status shows what runs; lab up makes it one version again, lab roll {target} begins anew"
             case _:
                 return f"mend {target} and roll it again; the whole logs are in {self.folder / 'logs'}"
 

@@ -162,11 +162,6 @@ class RolloutState:
     def _answered(self, d: Mapping[str, Any]) -> None:
         self.asked = [asked for asked in self.asked if asked.number != d.get("answers")]
 
-    def _began(self, _: Mapping[str, Any], t_ns: int) -> bool:
-        """A run begins, or goes on with another: its counts begin at 0, and nobody looked in between."""
-        self.mark = Samples()
-        return self._looked_away(_, t_ns)
-
     def _looked_away(self, _: Mapping[str, Any], t_ns: int) -> bool:
         """Nobody looked for a while, or the clock jumped: no deadline counts that."""
         self.since_ns = self.progress_ns = t_ns
@@ -185,6 +180,6 @@ _HEAR: dict[str, Callable[[RolloutState, Mapping[str, Any], int], bool]] = {
     "scaled": RolloutState._scaled,  # noqa: SLF001
     "refused": RolloutState._refused,  # noqa: SLF001
     "looked-away": RolloutState._looked_away,  # noqa: SLF001
-    "rollout-started": RolloutState._began,  # noqa: SLF001
+    "rollout-started": RolloutState._looked_away,  # noqa: SLF001
     "rollout-resumed": RolloutState._looked_away,  # noqa: SLF001
 }
