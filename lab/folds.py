@@ -71,17 +71,21 @@ class History:
     """Of the rollout that is running: up, scale, roll or rollback."""
     reached: tuple[Reached, ...] = ()
     """Each revision once, the last reached first."""
+    given_up: frozenset[int] = frozenset()
+    """Revisions that can never run again: the schema was contracted."""
 
     @property
     def targets(self) -> tuple[int, ...]:
         """The revisions that may be gone back to, the nearest first; out of a rollout also to the current one."""
-        return tuple(r.number for r in self.reached if self.running or r.number != self.current)[:KEPT_REVISIONS]
+        kept = (r.number for r in self.reached if self.running or r.number != self.current)
+        return tuple(number for number in kept if number not in self.given_up)[:KEPT_REVISIONS]
 
 
 def history_of(events: Iterable[Event]) -> History:
     revisions: dict[int, Revision] = {}
     reached: list[int] = []
     last: dict[int, Reached] = {}
+    given_up: frozenset[int] = frozenset()
     replicas, running, rolling_to, kind = 0, None, None, ""
     for event in events:
         data = event.data
@@ -99,11 +103,14 @@ def history_of(events: Iterable[Event]) -> History:
                     reached.append(data["reached"])
                     last.pop(data["reached"], None)
                     last[data["reached"]] = Reached(number=data["reached"], run=event.run, wall=event.wall)
+            case "versions-given-up":
+                given_up |= set(data["revisions"])
             case "lab-removed":
+                given_up = frozenset()
                 reached, running, rolling_to, replicas = [], None, None, 0
                 last.clear()
     current = reached[-1] if reached else None
-    previous = next((r for r in reversed(reached) if r != current), None)
+    previous = next((r for r in reversed(reached) if r != current and r not in given_up), None)
     return History(
         revisions=revisions,
         current=current,
@@ -113,4 +120,5 @@ def history_of(events: Iterable[Event]) -> History:
         rolling_to=rolling_to,
         kind=kind if running else "",
         reached=tuple(reversed(last.values())),
+        given_up=given_up,
     )

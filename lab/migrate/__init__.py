@@ -1,5 +1,6 @@
 """Schema phases: where the database is, which versions it serves, and the steps between."""
 
+from lab.migrate.guard import roll_refusal
 from lab.migrate.plan import NOTHING, ChangePlan, Phase
 from lab.migrate.reading import read_plan
 from lab.migrate.runner import Leave, go_to, step_down, step_up
@@ -15,6 +16,7 @@ __all__ = [
     "go_to",
     "gone_versions",
     "read_plan",
+    "roll_refusal",
     "step_down",
     "step_up",
 ]

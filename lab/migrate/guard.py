@@ -38,6 +38,7 @@ class Target:
     version: str
     serves_as: str
     why: str
+    may_be_given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def proofs(e: Evidence) -> tuple[Proof, ...]:
     """Every proof there is, in the order in which a person would mend them."""
     names = " and ".join(sorted(e.versions))
     targets = ", ".join(f"{t.version} (revision {t.revision}, {t.why})" for t in e.targets)
-    given = " ".join(f"--give-up {version}" for version in sorted({t.serves_as for t in e.targets}))
+    given = " ".join(f"--give-up {v}" for v in sorted({t.serves_as for t in e.targets if t.may_be_given_up}))
     wrong = ", ".join(f"{name} {count}" for name, count in e.wrong.items() if count)
     soaked = e.soak == 0 or (e.quiet is not None and e.quiet >= e.soak)
     quiet = "no end of it is known" if e.quiet is None else f"{e.quiet:.0f} s of {e.soak:.0f} s"
@@ -81,7 +82,7 @@ def proofs(e: Evidence) -> tuple[Proof, ...]:
         _none("containers", [f"{s.replica} ({s.version}, {s.state})" for s in e.containers], roll),
         _none("routes", [f"{s.replica} ({s.version}, {s.state})" for s in e.routes], roll),
         _none("data", [wrong] if wrong else [], "lab migrate backfill; the rows that diverge are yours to decide"),
-        _none("targets", [f"{targets}: you could still go back to it"] if targets else [], given),
+        _none("targets", [f"{targets}: you could still go back to it"] if targets else [], given or roll),
         Proof(
             name="soak",
             found="not asked for" if e.soak == 0 else quiet,
@@ -128,4 +129,4 @@ def _none(name: str, found: list[str], fix: str) -> Proof:
 
 
 def _advice(proof: Proof) -> str:
-    return f"lab migrate contract {proof.fix}" if proof.name == "targets" else proof.fix
+    return f"lab migrate contract {proof.fix}" if proof.fix.startswith("--give-up") else proof.fix

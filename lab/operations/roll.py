@@ -88,7 +88,9 @@ def _target(lab: Lab, request: RollRequest, history: History, source: Revision, 
     if request.version is None:
         back = history.current if history.running else history.previous
         if back is None:
-            raise LabError(id="no-previous", what="there is no earlier revision to go back to", fix="lab roll VERSION")
+            why = ": the schema was contracted, and no longer serves it" if history.given_up else ""
+            what = f"there is no earlier revision to go back to{why}"
+            raise LabError(id="no-previous", what=what, fix="lab roll VERSION")
         return history.revisions[back]
     version = lab.manifest.version(request.version)
     target = ensure_revision(lab, version, made, replicas=history.replicas)
@@ -125,7 +127,10 @@ def schema_steps(
     if lab.plan is None:
         return (), None
     now = migrate.current_phase(lab.database())
-    both = {source.serves_as, target.serves_as}
+    gone = migrate.gone_versions(lab.database())
+    if refused := migrate.roll_refusal(lab.plan, now, target.serves_as, gone):
+        raise refused
+    both = {source.serves_as, target.serves_as} - set(gone)
     missing = sorted(both - lab.plan.phase(now).serves)
     if not missing:
         return (), now

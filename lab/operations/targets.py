@@ -24,6 +24,9 @@ def _why(history: History, text: str) -> str:
     now = history.revisions.get(history.current or 0)
     if now is not None and text in {str(now.number), now.version}:
         return "it runs that already"
+    given_up = {name for n in history.given_up for name in (str(n), history.revisions[n].version)}
+    if text in given_up:
+        return "the schema was contracted, and no longer serves it"
     if text in reached:
         return f"only the last {KEPT_REVISIONS} revisions are kept"
     return "it never ran that"

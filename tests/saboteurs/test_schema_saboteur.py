@@ -9,7 +9,7 @@ from lab.errors import LabError
 from lab.migrate import ChangePlan, Phase
 from lab.model import Revision, SchemaMode
 from lab.operations.request import RollRequest
-from lab.operations.roll import _schema_steps
+from lab.operations.roll import schema_steps
 
 V1, V2 = (Revision(number=n, version=f"v{n}", serves_as=f"v{n}", image_id="", spec="{}") for n in (1, 2))
 
@@ -30,7 +30,7 @@ EXPANDING = plan("v1", "v1", "v1 v2", "v2")
 def steps(change: ChangePlan, mode: SchemaMode = SchemaMode.AUTO) -> list[str]:
     """What a roll from v1 to v2 does to a schema in p0. LabError: it is refused."""
     lab: Any = SimpleNamespace(plan=change, database=lambda: SimpleNamespace(query=lambda _: [("p0",)]))
-    return [step.name for step in _schema_steps(lab, RollRequest(version="v2", schema=mode), V1, V2)[0]]
+    return [step.name for step in schema_steps(lab, RollRequest(version="v2", schema=mode), V1, V2)[0]]
 
 
 def takes_away(change: ChangePlan, names: list[str]) -> set[str]:

@@ -167,6 +167,7 @@ WRITTEN: dict[str, dict[str, object]] = {
     "schema-step": {"phase": "expanded", "what": "begins"},
     "load-started": {"rate": 99.5, "replicas": 3, "seed": 1},
     "lab-removed": {"removed": 7},
+    "versions-given-up": {"phase": "contracted", "versions": ["v1"], "revisions": [1], "forced": None},
     "rollout-resumed": {"pid": 7},
     "run-ended": {"outcome": "pass", "exit_code": 0},
 }
