@@ -167,7 +167,7 @@ class _Look:
             yield self._try_failed(slot, name, why)
         for slot, deaths in sorted(state.deaths.items()):
             if deaths > spec.restarts and slot not in state.failed:
-                why = f"died {deaths} times after it was ready"
+                why = f"died after it was ready, {deaths} death{'' if deaths == 1 else 's'} in its slot"
                 yield TryFailed(slot=slot, replica="", reason=why, last=True)
         first = self.fleet.first_joiner()
         if first is not None and first.joined_ns is not None:

@@ -90,5 +90,5 @@ async def test_a_version_that_dies_after_it_was_ready_is_taken_back_and_its_deat
         ended = await fleet.roll(gateway, DIES_AFTER_READY, V1, restarts=1, bake=5.0)
 
         assert ended.ending is Ending.ROLLED_BACK
-        assert ended.reason.endswith("died 2 times after it was ready")
+        assert ended.reason.endswith("died after it was ready, 2 deaths in its slot")
         assert await fleet.standing(gateway) == SERVING_V1

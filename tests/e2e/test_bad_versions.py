@@ -87,7 +87,7 @@ def test_a_version_that_dies_after_it_was_ready_is_rolled_back_and_only_its_deat
     verdict = lab.roll("roll", DIES, "--bake", "7s")
 
     assert_back_on_v1(lab, verdict)
-    assert verdict["run"]["reason"].endswith("died 4 times after it was ready")
+    assert verdict["run"]["reason"].endswith("died after it was ready, 4 deaths in its slot")
     died = {death["replica"]: death for death in verdict["deaths"]}
     assert len(died) >= 4
     assert {(death["version"], death["exit_code"]) for death in died.values()} == {(DIES, 3)}

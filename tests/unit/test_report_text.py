@@ -217,7 +217,7 @@ def failed_gate() -> Verdict:
 
 
 def died_after_ready() -> Verdict:
-    version, reason = "v2-dies-after-ready", "app-1.5 died 4 times after it was ready"
+    version, reason = "v2-dies-after-ready", "app-1.5 died after it was ready, 4 deaths in its slot"
     blast = Blast(version=version, replicas=4, seconds=14.9, answered=1402, errors=0, unanswered=9, share=0.5)
     return bad(version, Outcome.ABORTED, reason, blast)
 
