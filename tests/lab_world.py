@@ -22,6 +22,7 @@ from aiohttp.test_utils import TestServer
 from lab.controller import Controller, Ended, Rollout, World
 from lab.counting import CountedTraffic, CountingLook
 from lab.gateway import ProxyGateway
+from lab.inbox import SqliteInbox, WakingWatch
 from lab.journal import SqliteJournal
 from lab.model import Container, Revision, RolloutSpec
 from lab.observation import WholeLook
@@ -311,8 +312,12 @@ class Fleet:
         *,
         wrap: Callable[[Journal], Journal] = lambda journal: journal,
         on_event: Callable[[Event], None] = lambda _: None,
+        run: str = "",
+        earlier: tuple[str, ...] = (),
+        begin: Callable[[Controller], None] = lambda _: None,
         **spec: Any,
     ) -> Ended:
+        """`run` named: it hears words for it, and waits for another when one paused it."""
         self.traffic = CountedTraffic()
         with self.journal() as journal:
             world = World(
@@ -325,19 +330,26 @@ class Fleet:
                 traffic=self.traffic,
             )
             ended = sum(e.data["happening"] == "reached" for e in journal.events(types=["phase-changed"]))
+            if run:
+                words = SqliteInbox(journal, run)
+                world = replace(world, inbox=words, watch=WakingWatch(world.watch, journal))
             rollout = Rollout(
-                run=f"to-{target}-{ended}",
+                run=run or f"to-{target}-{ended}",
                 service="app",
                 spec=RolloutSpec(target=target, replicas=self.replicas, **{"surge": 1, "unavailable": 0, **spec}),
                 back_to=back_to,
                 revisions=REVISIONS,
                 readiness=self.readiness,
+                earlier=earlier,
+                linger=bool(run),
             )
             sights = SightsFile(self._sights_of(rollout.run))
             world = recorded(world, rollout, sights.write, after=journal.last())
             try:
+                controller = Controller(world, rollout, on_event=on_event)
+                begin(controller)
                 async with asyncio.timeout(3 * PATIENCE):
-                    return await Controller(world, rollout, on_event=on_event).run()
+                    return await controller.run()
             finally:
                 sights.close()
 
