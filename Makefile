@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-engine soak-latency soak-smuggling lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-latency soak-smuggling lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -61,6 +61,10 @@ soak-churn: ## the proxy: a thousand replacements under 300 requests a second of
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.soak.churn
 
+soak-crashes: ## the command killed at point after point of a roll under traffic; resumable, at most 40 minutes
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.soak.crashes
+
 soak-engine: ## the rollout engine on virtual time: 500 fleets, 20,000 rollouts, every pair of crashes
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.soak.engine
@@ -72,6 +76,10 @@ soak-latency: ## how often a slower version is found, and an equal one taken for
 soak-smuggling: ## malformed requests and answers by the ten thousand, cut anywhere; seeded, about 4 minutes
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.soak.smuggling
+
+soak-steps: ## two fleets' lives on Docker: 20 rolls, rollbacks, scalings, pauses and kills each; resumable, 20 minutes
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.soak.steps
 
 # --universal: one lock for every platform; no index address is written into a file
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -14,7 +14,7 @@ from lab import images, migrate
 from lab.assembly import Lab
 from lab.clock import OffsetClock, measure_clock
 from lab.controller import Ended
-from lab.errors import Exit, GatewayError, LabError
+from lab.errors import Exit, GatewayError, JournalError, LabError
 from lab.gateway import ProxyGateway
 from lab.model import Ending, LoadFrom, Revision, RolloutSpec
 from lab.operations.account import Account, account_to_json
@@ -143,6 +143,9 @@ class Run:
             ended_ns = self._ended_ns(clock)
             if load and not self._course.ended:
                 await interrupts.sleep(TAIL_SECONDS)
+        except JournalError:
+            load = None  # as after a kill: it goes on, and is adopted by whoever resumes
+            raise
         finally:
             if load:
                 await self._finish(load)
