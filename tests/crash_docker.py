@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from lab.errors import Exit
 from lab.journal import SqliteJournal
 from lab.ports import Event
 from lab.recording import FILE
@@ -36,8 +37,9 @@ class CrashLab:
         """Roll; return every point that was passed, and what is wrong with it."""
         done = self._roll(NEVER, version)
         passed = points_in(self._file(NEVER))
-        wrong = [] if done.exit_code == 0 else [f"exit {done.exit_code}: {done.err[-500:]}"]
-        return passed, wrong + points_missing(passed, self.events(self.runs()[-1])) + self.wrong(version, done)
+        if not self.runs():
+            return passed, [f"nothing was rolled: exit {done.exit_code} {done.err[-500:]}"]
+        return passed, points_missing(passed, self.events(self.runs()[-1])) + self.wrong(version, done)
 
     def killed(self, at: str, version: str) -> tuple[str, list[str]]:
         """Roll and be killed there, then go on; return where it was killed, and what is wrong at the end."""
@@ -45,7 +47,15 @@ class CrashLab:
         last = points_in(self._file(at))[-1].at
         if done.exit_code != -signal.SIGKILL:
             return last, [f"not killed at {at}: exit {done.exit_code} {done.err[-300:]}"]
-        return last, self.wrong(version, self.lab("resume", "--json"))
+        return last, self.wrong(version, self._gone_on_with(version))
+
+    def _gone_on_with(self, version: str) -> Done:
+        """Killed before it had begun, or after its end was told, there is nothing to go on with."""
+        done = self.lab("resume", "--json")
+        if done.exit_code != Exit.ENVIRONMENT or _json(done.out).get("error", {}).get("id") != "no-rollout":
+            return done
+        newest = self.events()[-1]
+        return self.lab("report", "--json") if newest.type == "run-ended" else self.lab("roll", version, "--json")
 
     def wrong(self, version: str, done: Done) -> list[str]:
         """Everything that is not as an undisturbed roll leaves it, of the fleet, of the run and of its journal."""
