@@ -16,6 +16,7 @@ FAULTS = (
     "errors:v2=5%, kill@12s=app-3.1, database-down@10s..30s, engine-gone@10s..20s, image-missing, jump@20s=+90s; "
     "may be given again, or a file of them, one a line: @FILE."
 )
+ASKS = "What an operator says, and when: pause@10s, resume@20s, abort@8s, rollback@8s, scale@15s=5; may be given again."
 
 
 @app.command(cls=Sectioned, epilog=EPILOG)
@@ -26,6 +27,7 @@ def simulate(
     replicas: Replicas = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same journal.", metavar="S")] = 1,
     fault: Annotated[list[str] | None, typer.Option("--fault", help=FAULTS, metavar="FAULT")] = None,
+    ask: Annotated[list[str] | None, typer.Option("--ask", help=ASKS, metavar="WORD@TIME")] = None,
     compare: Annotated[
         str | None, typer.Option("--compare", help="Several ways to decide, with commas: see --like.", metavar="NAMES")
     ] = None,
@@ -41,6 +43,7 @@ def simulate(
     from lab.operations.simulate import Question, row_of, simulation_of
     from lab.operations.simulate import compare as compare_all
     from lab.report.simulation import render_rows
+    from lab.sim.asks import asks_of
     from lab.sim.faults import faults_of
     from lab.sim.run import simulate as run
 
@@ -53,6 +56,7 @@ def simulate(
         rate=rate,
         seed=seed,
         faults=faults_of(fault or ()),
+        asks=asks_of(ask or ()),
     )
     it, digest = simulation_of(lab, question), ""
     if compare:

@@ -1,7 +1,7 @@
 """`lab plan` and `lab simulate`: neither asks an engine. The planner rolls a fleet on virtual time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from lab.assembly import Lab
 from lab.errors import UsageError
@@ -9,6 +9,7 @@ from lab.folds import History, history_of
 from lab.journal import SqliteJournal
 from lab.manifest import Manifest
 from lab.migrate import ChangePlan
+from lab.model import Asked
 from lab.operations.shape import MOST_REPLICAS, Shape, refuse_rate, refuse_shape, refuse_timing, spec_of
 from lab.plan import Plan, notices_of, waves_of, worst_seconds
 from lab.report.simulation import Row
@@ -27,6 +28,7 @@ class Question:
     rate: float | None = None
     seed: int = 1
     faults: tuple[Fault, ...] = ()
+    asks: Mapping[float, Asked] = field(default_factory=dict)
 
 
 def simulation_of(lab: Lab, question: Question) -> Simulation:
@@ -45,6 +47,7 @@ def simulation_of(lab: Lab, question: Question) -> Simulation:
         rate=question.rate or manifest.load.rate,
         readiness=manifest.readiness,
         faults=question.faults,
+        asks=question.asks,
     )
 
 

@@ -7,11 +7,12 @@ from random import Random
 
 from lab.controller import Controller, Ended, Rollout, World
 from lab.model import Asked, Container, Ending, Place, Replica, Revision, RolloutSpec
-from lab.ports import Readiness
+from lab.ports import Event, Readiness
 from lab.sim.faults import Fault, behaviours, happen
 from lab.sim.journal import MemoryJournal
 from lab.sim.meter import Meter
 from lab.sim.world import GOOD, Behaviour, Pace, Sim, SimWorld
+from lab.transitions import Happening
 
 OLD, NEW = 1, 2
 PATIENCE = 3600.0
@@ -59,16 +60,35 @@ class Simulated:
     replicas: tuple[Replica, ...]
 
 
+class _NobodyGoesOnError(Exception):
+    """It is paused, and no word is left to be said."""
+
+
 @dataclass(slots=True)
-class _Inbox:
+class _Operator:
+    """Inbox and watch: says the words when they are due."""
+
     world: SimWorld
     asks: list[tuple[int, Asked]]
+    paused: bool = False
 
     def heard(self) -> tuple[Asked, ...]:
         due = [asked for at, asked in self.asks if at <= self.world.time_ns]
         if due:
             self.asks = [(at, asked) for at, asked in self.asks if at > self.world.time_ns]
         return tuple(due)
+
+    def told(self, event: Event) -> None:
+        if event.type == "phase-changed":
+            self.paused = event.data["happening"] == Happening.PAUSED
+
+    async def changed(self, *, since: int, within: float) -> None:
+        if self.paused and not self.asks:
+            raise _NobodyGoesOnError
+        await self.world.changed(since=since, within=within)
+
+    async def rest(self, seconds: float) -> None:
+        await self.world.rest(seconds)
 
 
 def simulate(it: Simulation) -> Simulated:
@@ -80,16 +100,17 @@ def simulate(it: Simulation) -> Simulated:
     asks = sorted((begin + int(at * 1e9), asked) for at, asked in it.asks.items()) if it.asks else []
     for at, _ in asks:
         world.at(at, lambda: None)
+    operator = _Operator(world, asks)
     controller = Controller(
         World(
             engine=world,
             gateway=world,
-            watch=world,
+            watch=operator,
             clock=world,
             journal=journal,
             observer=world,
             traffic=world,
-            inbox=_Inbox(world, asks),
+            inbox=operator,
             instant=True,
         ),
         Rollout(
@@ -102,8 +123,12 @@ def simulate(it: Simulation) -> Simulated:
             linger=bool(asks),
             patience=PATIENCE,
         ),
+        on_event=operator.told,
     )
-    ended = asyncio.run(controller.run())
+    try:
+        ended = asyncio.run(controller.run())
+    except _NobodyGoesOnError:
+        ended = Ended(ending=Ending.PAUSED, reason="asked by an operator, and nobody said more")
     world.meter.run_to(world.time_ns)
     return _measured(ended, world, journal, begin)
 
