@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from loadtest.event_stream import EventStream
-from loadtest.live import play
+from loadtest.live import Session, play
 from loadtest.oracle import Check
 from loadtest.outcomes import Outcome
 from loadtest.sender import Ask, Sender
 from loadtest.websocket import WebSocket
 
 Data = Mapping[str, Any]
+_JSON = {"Content-Type": "application/json"}
 _READ, _STORED = frozenset({200}), frozenset({200, 201})
 
 
@@ -48,12 +49,12 @@ class Turn:
     def stream(self, *, events: int, interval_ms: int = 100) -> None:
         """Read an event stream; one that is cut in order is asked for again."""
         session = EventStream(events=events, interval_ms=interval_ms)
-        play(self.sender, self._ask("GET", session.path, timed=False), session)
+        self._play(session)
 
     def websocket(self, *, messages: int, pause_s: float = 0.2) -> None:
         """Talk on a WebSocket; one that is cut in order is opened again."""
         session = WebSocket(messages=messages, pause_s=pause_s)
-        play(self.sender, self._ask("GET", session.path, timed=False), session)
+        self._play(session)
 
     def then(self, after: str | None = None) -> "Turn | None":
         """The next request of the same turn, due now; None when the load is stopping and offers no more.
@@ -75,25 +76,37 @@ class Turn:
         fresh: bool = False,
     ) -> tuple[str, Data | None]:
         """Return the request's id, and the answer's data or None."""
-        asked = self._ask(method, path, timed=self.timed)
-        if body is not None:
-            encoded = json.dumps(body, ensure_ascii=False).encode()
-            asked = replace(asked, body=encoded, key=key, headers={"Content-Type": "application/json"})
-        statuses = _STORED if method == "POST" else _READ
-        request_id, judgement = self.sender.send(replace(asked, check=check, statuses=statuses, fresh=fresh))
+        request_id, judgement = self.sender.send(
+            Ask(
+                cohort=self.cohort,
+                method=method,
+                path=path,
+                due=self.due,
+                check=check,
+                statuses=_STORED if method == "POST" else _READ,
+                headers={} if body is None else _JSON,
+                body=b"" if body is None else json.dumps(body, ensure_ascii=False).encode(),
+                key=key,
+                follows=self.follows,
+                fresh=fresh,
+                on_schedule=self.on_schedule,
+                timed=self.timed,
+            )
+        )
         data = judgement.data if judgement.outcome is Outcome.OK else None
         return request_id, data if isinstance(data, dict) else None
 
-    def _ask(self, method: str, path: str, *, timed: bool) -> Ask:
-        return Ask(
+    def _play(self, session: Session) -> None:
+        ask = Ask(
             cohort=self.cohort,
-            method=method,
-            path=path,
+            method="GET",
+            path=session.path,
             due=self.due,
             on_schedule=self.on_schedule,
             follows=self.follows,
-            timed=timed,
+            timed=False,
         )
+        play(self.sender, ask, session)
 
 
 Play = Callable[[Any, Turn], None]

@@ -43,7 +43,7 @@ def play(sender: Sender, ask: Ask, session: Session) -> None:
     for number in range(_MOST_CUTS + 1):
         if rest is None:
             return
-        follows = cut.offered.id if cut else None
+        follows = cut.offered.id if cut else ask.follows
         due = cut.at if cut else ask.due
         offered = sender.offer(replace(ask, path=rest.path, due=due, follows=follows, on_schedule=cut is None))
         told = _told(sender, offered, rest, cut)

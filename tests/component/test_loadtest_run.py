@@ -182,6 +182,19 @@ def waited(offer: Line, end: Line) -> float:
     return float(end["t"] - offer["due"]) / 1e9
 
 
+def test_a_load_that_was_kept_from_its_processor_says_how_late_it_was(tmp_path: Path) -> None:
+    with served() as stub, load(stub.url, tmp_path, "--cohorts", "read=1", "--max-seconds", "2") as run:
+        run.until("started")
+        run.process.send_signal(signal.SIGSTOP)
+        threading.Event().wait(0.6)
+        run.process.send_signal(signal.SIGCONT)
+        assert run.end() == 0
+    footer = run.ledger_lines()[-1]
+    assert 400 < footer["lag_p99_ms"] == run.lines[-1]["lag_p99_ms"]
+    assert max(line["lag_p99_ms"] or 0 for line in run.lines if line["type"] == "tick") > 400
+    assert (footer["offered"], footer["not_sent"]) == (200, 0)
+
+
 def test_what_does_not_fit_into_the_pool_is_not_sent_and_not_failed(tmp_path: Path) -> None:
     flags = ("--rate", "100", "--pool", "5", "--max-requests", "60", "--deadline-s", "1")
     hanging = lambda request: None if request.path == "/livez" else "hang"  # noqa: E731
@@ -197,7 +210,7 @@ def test_what_does_not_fit_into_the_pool_is_not_sent_and_not_failed(tmp_path: Pa
 
 
 def test_sigterm_lets_requests_in_flight_finish(tmp_path: Path) -> None:
-    with served() as stub, load(stub.url, tmp_path) as run:
+    with served() as stub, load(stub.url, tmp_path, "--deadline-s", "3") as run:
         while run.until("tick")["in_flight"] == 0:
             pass
         told = monotonic_ns()

@@ -25,7 +25,7 @@ EXPECTED = {
     "no replica": ("server_error", "proxy-error"),
 }
 EACH = 3
-FLAGS = ("--rate", "40", "--deadline-s", "6", "--cohorts", "stream=1,websocket=1")
+FLAGS = ("--rate", "60", "--deadline-s", "3", "--cohorts", "stream=1,websocket=1")
 
 
 def of_stream(request: Request) -> bool:
@@ -119,7 +119,7 @@ def once(first: str, then: str | None) -> Callable[[Request], str | None]:
 def test_a_session_that_is_not_there_again_within_a_second_was_dropped(
     tmp_path: Path, cohort: str, ending: str, then: str
 ) -> None:
-    flags = ("--rate", "1", "--deadline-s", "6", "--cohorts", f"{cohort}=1", "--max-requests", "1")
+    flags = ("--rate", "1", "--deadline-s", "3", "--cohorts", f"{cohort}=1", "--max-requests", "1")
     with served(once(ending, then)) as stub, load(stub.url, tmp_path, *flags) as run:
         assert run.end() == 0
         first, second = run.ends().values()
