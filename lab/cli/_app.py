@@ -37,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-migrate_app = typer.Typer(help="The schema's phases: where it is, and the steps upwards.", no_args_is_help=True)
+migrate_app = typer.Typer(help="The schema's phases: where it is, and the steps between them.", no_args_is_help=True)
 images_app = typer.Typer(help="The lab's images, for places without a network.", no_args_is_help=True)
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(images_app, name="images")

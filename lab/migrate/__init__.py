@@ -3,7 +3,7 @@
 from lab.migrate.guard import roll_refusal
 from lab.migrate.plan import NOTHING, ChangePlan, Phase
 from lab.migrate.reading import read_plan
-from lab.migrate.runner import Leave, go_to, step_down, step_up
+from lab.migrate.runner import Leave, go_to, step_down, step_up, tidy
 from lab.migrate.state import current_phase, forced_reason, gone_versions
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "roll_refusal",
     "step_down",
     "step_up",
+    "tidy",
 ]

@@ -76,7 +76,7 @@ def proofs(e: Evidence) -> tuple[Proof, ...]:
     wrong = ", ".join(f"{name} {count}" for name, count in e.wrong.items() if count)
     soaked = e.soak == 0 or (e.quiet is not None and e.quiet >= e.soak)
     quiet = "no end of it is known" if e.quiet is None else f"{e.quiet:.0f} s of {e.soak:.0f} s"
-    roll = "lab roll to a version that stays"
+    roll = "lab roll VERSION, one that stays"
     return (
         _none("leases", [holder.told for holder in e.leases], roll),
         _none("containers", [f"{s.replica} ({s.version}, {s.state})" for s in e.containers], roll),

@@ -23,7 +23,8 @@ _STRANGERS = """
 select distinct a.application_name, a.pid from pg_stat_activity a
 where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_type = 'client backend'
   and a.application_name not like 'lab%%' and not exists (
-    select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory' and l.classid = %s)
+    select from pg_locks l join pg_stat_activity h using (pid)
+    where l.locktype = 'advisory' and l.classid = %s and h.client_addr is not distinct from a.client_addr)
 order by 1, 2
 """
 
@@ -42,7 +43,7 @@ def holders_in(database: Database, versions: tuple[str, ...]) -> tuple[Holder, .
 
 
 def strangers(session: Session) -> tuple[str, ...]:
-    """Clients of the database that hold no lease: nobody knows which version they need."""
+    """Clients of the database at whose address nobody holds a lease: nobody knows which version they need."""
     names: dict[str, int] = {}
     for name, _ in session.run(_STRANGERS, (LEASE,)):
         names[name or "unnamed"] = names.get(name or "unnamed", 0) + 1

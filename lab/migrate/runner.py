@@ -93,6 +93,21 @@ def step_down(
         return Passage(database, session, plan, manner).down(plan.phase(now), leave or Leave())
 
 
+def tidy(database: Database, plan: ChangePlan, *, manner: Manner | None = None) -> None:
+    """Withdraw a step that was begun and of which nothing was done: its run was killed, and nobody is kept for it."""
+    with run_lock(database, manner or Manner()) as session:
+        state.prepare(session)
+        journal = Journal(session, plan)
+        steps, now = journal.unfinished(), state.phase_of(session, plan)
+        if not steps or any(step.done or step.trying for step in steps):
+            return
+        with session.transaction():
+            for step in steps:
+                if not step.filled:
+                    journal.forget(step.phase, step.direction)
+            journal.lose(plan.gone_at(now), now)
+
+
 def wrong_data(session: Session, plan: ChangePlan, phase: str) -> dict[str, int]:
     """What the phase's verification finds that has to be 0."""
     verify = None if phase == NOTHING else plan.phase(phase).verify

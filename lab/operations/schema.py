@@ -74,6 +74,7 @@ async def _removing(lab: Lab, goal: str, removal: Removal, step: Callable[[migra
     lab.refuse_another_checkout()
     async with lab.gateway() as gateway, held_lease(gateway, lab.project.home):
         # the lease keeps every rollout from beginning until the step is done
+        await asyncio.to_thread(migrate.tidy, lab.database(), plan_of(lab))
         evidence, others = await gather(lab, gateway, goal, removal)
         refused = refusal(evidence)
         if refused and removal.force is None:
