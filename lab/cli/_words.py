@@ -53,7 +53,7 @@ def operate(
         )
     )
     if isinstance(done, Answer):
-        _output.result(_output.advice(_answered(done)), _answer_json(done), as_json=as_json)
+        _output.result(_output.advice(answered(done)), answer_json(done), as_json=as_json)
         return Exit.OK
     if isinstance(done, ScaleResult):
         return _scaled(done, as_json=as_json)
@@ -67,7 +67,7 @@ def _patience(text: str) -> float:
         raise UsageError(id="duration", what=f"--timeout: {error}", fix=f"--timeout {PATIENCE}") from error
 
 
-def _answered(it: "Answer") -> str:
+def answered(it: "Answer") -> str:
     there = f"{it.serving.get(it.to, 0)} of {it.replicas} replicas run {it.to}"
     match it.command:
         case Command.PAUSE:
@@ -83,7 +83,7 @@ def _answered(it: "Answer") -> str:
             return f"gives up, and leaves what runs: {kept or 'nothing'}"
 
 
-def _answer_json(it: "Answer") -> dict[str, object]:
+def answer_json(it: "Answer") -> dict[str, object]:
     owner = {"command": it.owner.command, "pid": it.owner.pid, "host": it.owner.host}
     return {"schema": "lab.word/1", **asdict(it), "owner": owner}
 

@@ -89,7 +89,7 @@ class _Talk:
         """The rollout that is run; it may only be about to begin."""
         while True:
             it = unfinished_of(self._lab.journal.events())
-            if it and it.stage in {Stage.BEGUN, Stage.ROLLING}:
+            if it and (it.stage is Stage.BEGUN or (it.stage is Stage.ROLLING and it.pid == self._owner.pid)):
                 return it
             if it and it.stage is Stage.UNJUDGED:
                 raise LabError(

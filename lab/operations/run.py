@@ -6,6 +6,7 @@ Each of them may have been done by a command that was killed: whoever goes on be
 import asyncio
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from lab.clock import OffsetClock, measure_clock
 from lab.controller import Ended
 from lab.errors import Exit, GatewayError, JournalError, LabError
 from lab.gateway import ProxyGateway
-from lab.model import Ending, LoadFrom, Revision, RolloutSpec
+from lab.model import Cause, Ending, LoadFrom, Revision, RolloutSpec
 from lab.operations.account import Account, account_to_json
 from lab.operations.evidence import RunRecord, conclude, keep_living_logs, keep_log
 from lab.operations.interrupts import Interrupts
@@ -28,9 +29,11 @@ from lab.ports import Event
 from lab.proof import Outcome, Verdict
 from lab.proof.exit_codes import exit_code
 from lab.traffic import ContainerSource, HostSource, Load, LoadPlan
+from lab.transitions import Happening
 
 TAIL_SECONDS = 1.0
 """Traffic goes on for this long after the last swap: what the end of the roll broke has to be seen."""
+_LEAVES = frozenset({Happening.TURNED_BACK, Happening.ABORTED})
 RUN_NAME = 38
 """So long may a run's id be: request ids begin with it."""
 
@@ -250,12 +253,13 @@ class Run:
             marks=account.marks,
             min_requests=account.min_requests,
             measured=account.measured,
-            fix=self._fix(ended, rolled=any(e.type == "rollout-started" for e in events)),
+            fix=self._fix(ended, events),
             events=events,
         )
 
-    def _fix(self, ended: Ended, *, rolled: bool) -> str:
-        target = self._account.to_version
+    def _fix(self, ended: Ended, events: Sequence[Event]) -> str:
+        target, rolled = self._account.to_version, any(e.type == "rollout-started" for e in events)
+        turns = [e.data["cause"] for e in events if e.type == "phase-changed" and e.data["happening"] in _LEAVES]
         match ended.ending:
             case Ending.DONE:
                 return ""
@@ -266,6 +270,8 @@ class Run:
                 return f"{GOES_ON}; the whole logs are in {self.folder / 'logs'}"
             case Ending.ABORTED:
                 return f"lab status shows what runs; lab up makes it one version again, lab roll {target} begins anew"
+            case Ending.ROLLED_BACK if turns[-1:] == [Cause.OPERATOR]:
+                return f"lab roll {target} begins anew"
             case _:
                 return f"mend {target} and roll it again; the whole logs are in {self.folder / 'logs'}"
 

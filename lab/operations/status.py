@@ -1,12 +1,14 @@
 """`lab status`: the fleet as the engine, the proxy, the database and the journal see it."""
 
 import asyncio
+from collections.abc import Sequence
 
 from lab import migrate
 from lab.assembly import Lab
 from lab.errors import LabError
 from lab.folds import History, history_of
 from lab.lease import is_gone
+from lab.model import Replica
 from lab.observation import merge
 from lab.operations.unfinished import Stage, Unfinished, unfinished_of
 from lab.ports import Owner, Routing
@@ -27,7 +29,7 @@ async def fleet_view(lab: Lab) -> FleetView:
     current = history.revisions.get(history.current or 0)
     ready = sum(r.available for r in replicas)
     owner = _at_work(routing)
-    notes = [*_rollout_notes(it, owner), *_fleet_notes(history, ready)]
+    notes = [*_rollout_notes(it, owner), *_fleet_notes(history, replicas, ready)]
     if held := hold_note(routing.hold):
         notes.append(held)
     if owner and not (it and it.pid == owner.pid):
@@ -85,9 +87,14 @@ def _rollout_notes(it: Unfinished | None, owner: Owner | None) -> list[str]:
     return [f"{name} {'is paused' if it.state.phase in STILL else 'was interrupted'}{why}: {GOES_ON}"]
 
 
-def _fleet_notes(history: History, ready: int) -> list[str]:
-    short = not history.running and ready < history.replicas
-    return [f"{ready}/{history.replicas} ready: lab up repairs it"] if short else []
+def _fleet_notes(history: History, replicas: Sequence[Replica], ready: int) -> list[str]:
+    if history.running:
+        return []
+    others = sorted({r.version for r in replicas if r.alive and r.revision != history.current})
+    if others and history.current is not None:
+        now = history.revisions[history.current].version
+        return [f"{', '.join(others)} runs beside {now}: lab up makes it {now} again, lab roll goes to another"]
+    return [f"{ready}/{history.replicas} ready: lab up repairs it"] if ready < history.replicas else []
 
 
 def schema_phase(lab: Lab) -> str | None:

@@ -1,20 +1,26 @@
 """What the journal says of a rollout that has not come to its end, and what whoever goes on with it has to say."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from lab.cli._words import answer_json, answered
 from lab.errors import LabError
 from lab.folds import KEPT_REVISIONS, History, history_of
 from lab.model import Command, Ending, Revision, RolloutSpec
 from lab.operations.account import Account, account_to_json
+from lab.operations.operators import Answer
 from lab.operations.targets import history_rows, history_table, rollback_target
 from lab.operations.unfinished import Stage, Unfinished, first_word, unfinished_of
-from lab.ports import Event
+from lab.ports import Event, Owner
 from lab.proof import Command as Rolled
 from lab.spec_codec import spec_to_json
 from lab.transitions import ROLLOUT, Happening, Phase
 
+SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
 SPEC = RolloutSpec(target=2, replicas=3, surge=1, unavailable=0, back_to=1, retries=1)
 
 
@@ -222,3 +228,35 @@ def test_what_cannot_be_gone_back_to_is_refused_with_the_reason_and_what_can(tex
 
 def test_out_of_a_rollout_the_current_revision_can_be_gone_back_to() -> None:
     assert rollback_target(history(1, 2, running=True), "v2") == 2
+
+
+# what the commands print
+
+
+def valid(data: dict[str, Any], name: str) -> dict[str, Any]:
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    Draft202012Validator(schema).validate(json.loads(json.dumps(data)))
+    return data
+
+
+def test_the_history_fits_its_schema() -> None:
+    valid({"schema": "lab.history/1", "revisions": history_rows(history(*range(1, 14)))}, "history")
+
+
+SAYS = {
+    Command.PAUSE: "paused: 1 of 3 replicas run v2",
+    Command.RESUME: "goes on: 1 of 3 replicas run v2",
+    Command.ABORT: "gives up, and leaves what runs: 2 v1, 1 v2",
+    Command.ROLLBACK: "goes back to v2: 1 of 3 replicas run v2",
+    Command.SCALE: "scaled to 3 replicas: 1 of 3 replicas run v2",
+}
+
+
+@pytest.mark.parametrize("command", Command)
+def test_what_a_word_led_to_is_said_and_fits_its_schema(command: Command) -> None:
+    owner = Owner(host="h", boot="b", pid=7, start="s", command="lab roll v2", home="/x")
+    serving = {"v1": 2, "v2": 1}
+    it = Answer(command=command, run="r", phase="rolling", replicas=3, owner=owner, serving=serving, to="v2")
+
+    assert answered(it).splitlines()[0] == SAYS[command]
+    assert valid(answer_json(it), "word")["owner"] == {"command": "lab roll v2", "pid": 7, "host": "h"}
