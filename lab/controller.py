@@ -1,16 +1,17 @@
 """The shell: observe -> decide -> journal -> act -> journal. The only loop that awaits."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.blame import Ended, blame_of, last_lines
+from lab.errands import Errands, is_errand
 from lab.errors import JournalError, LabError
 from lab.folds import counts_of
 from lab.gates import Samples
-from lab.hands import Hands, after
-from lab.model import Act, Asked, Cause, Container, Ending, Replica, Revision, RolloutSpec, Verb
+from lab.hands import Hands, after, following
+from lab.model import Act, Asked, Cause, Container, Ending, Replica, Revision, RolloutSpec
 from lab.observation import WholeLook
 from lab.planner import (
     Decision,
@@ -116,7 +117,8 @@ class Controller:
         self._trouble: LabError | None = None
         self._looked_ns: int | None = None
         self._unheard: tuple[Replica, ...] = ()
-        self._unseen: dict[str, list[Act]] = {}
+        self._unseen: dict[str, list[tuple[Act, Replica | None]]] = {}
+        self._errands = Errands(self._hands, self._fleet, fail=self._meet)
         self._seq = 0
         self._said_ns = world.clock.now_ns()
 
@@ -133,12 +135,20 @@ class Controller:
         self._hear()
         if self._state.phase in STILL and not self._state.asked:
             self._change(Turn(happening=Happening.RESUMED, cause=Cause.OPERATOR, reason="started again"))
-        while True:
-            if self._interrupted:
-                return Ended(ending=Ending.INTERRUPTED)
+        try:
+            ended = await self._passes()
+            await self._errands.let_end()
+        finally:
+            await self._errands.give_up()
+        return ended
+
+    async def _passes(self) -> Ended:
+        while not self._interrupted:
+            self._errands.check()
             ended = await self._pass()
             if ended is not None:
                 return ended
+        return Ended(ending=Ending.INTERRUPTED)
 
     def _recall(self, events: list[Event]) -> RolloutState:
         """Where it was when its controller was killed."""
@@ -179,7 +189,7 @@ class Controller:
             self._note("looked-away", {"seconds": (sight.now_ns - self._looked_ns) / 1e9})
         self._looked_ns, self._seq = sight.now_ns, sight.seq
         if sight.whole:
-            self._fleet.sync(sight.replicas)
+            self._fleet.sync(self._errands.known(sight.replicas))
         else:
             for name in sight.gone:
                 self._unseen.pop(name, None)
@@ -195,8 +205,8 @@ class Controller:
         """What it did itself it knows, however late that is seen."""
         for name, acts in self._unseen.items():
             left = self._fleet.by_name.get(name)
-            for act in acts:
-                left = after(act, left, self._rollout.revisions[act.revision].version)
+            for act, made in acts:
+                left = after(act, left) if left is not None else made
             if left is None:
                 self._fleet.forget(name)
             else:
@@ -229,12 +239,12 @@ class Controller:
     # act
 
     async def _perform(self, acts: tuple[Act, ...]) -> Ended | None:
-        """Do them all at once. If each of them was refused, wait until the world has moved."""
+        """Do them all at once; what nothing waits for is only begun. Each was refused: wait until the world moved."""
+        lines: dict[str, list[Act]] = {}
+        for act in acts:
+            lines.setdefault(act.replica, []).append(act)
         try:
-            if len(acts) == 1:
-                done = [await self._do(acts[0])]
-            else:
-                done = await self._do_all(acts)
+            done = await (self._do_in_turn(lines.values()) if self._world.instant else self._do_all(lines.values()))
         except JournalError:
             raise
         except LabError as error:
@@ -246,27 +256,45 @@ class Controller:
         await self._wait(Wait(on="the proxy to agree"))
         return None
 
-    async def _do_all(self, acts: tuple[Act, ...]) -> list[bool]:
-        if self._world.instant:
-            return [await self._do(act) for act in acts]
-        results = await asyncio.gather(*(self._do(act) for act in acts), return_exceptions=True)
+    async def _do_in_turn(self, lines: Iterable[list[Act]]) -> list[bool]:
+        return [await self._do(line) for line in lines]
+
+    async def _do_all(self, lines: Iterable[list[Act]]) -> list[bool]:
+        errands = [line[0] for line in lines if is_errand(line)]
+        for act in errands:
+            self._begin_errand(act, self._fleet.by_name.get(act.replica))
+        tasks = [asyncio.create_task(self._do(line)) for line in lines if not is_errand(line)]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
         for worst in (JournalError, BaseException):
             for result in results:
                 if isinstance(result, worst):
                     raise result
-        return [result is True for result in results]
+        return [result is True for result in results] or [bool(errands)]
 
-    async def _do(self, act: Act) -> bool:
-        seen, done = self._fleet.by_name.get(act.replica), False
-        while await self._hands.do(act, seen):
-            done = True
-            self._unseen.setdefault(act.replica, []).append(act)
-            seen = after(act, seen, seen.version) if seen else None
-            following = _following(act, seen)
-            if following is None:
+    async def _do(self, line: list[Act]) -> bool:
+        """One replica's acts, and what they make necessary, one after the other."""
+        seen, done = self._fleet.by_name.get(line[0].replica), False
+        while line:
+            act, *line = line
+            outcome = await self._hands.do(act, seen)
+            if not outcome.done:
                 break
-            act = replace(act, verb=following)
+            done = True
+            self._unseen.setdefault(act.replica, []).append((act, outcome.made))
+            then = following(act, seen) if seen else None
+            line = [then] if then else line
+            if line:
+                seen = after(act, seen) if seen else outcome.made
+            if line and is_errand(line) and not self._world.instant:
+                self._begin_errand(line.pop(), seen)
         return done
+
+    def _begin_errand(self, act: Act, seen: Replica | None) -> None:
+        self._unseen.pop(act.replica, None)
+        self._errands.begin(act, seen, seen.version if seen else self._rollout.revisions[act.revision].version)
+
+    def _meet(self, error: LabError) -> None:
+        self._trouble = error
 
     # follow a decision that is no act
 
@@ -355,7 +383,11 @@ class Controller:
             self._said_ns = now
         until = min(wait.until_ns or now + 10**10, self._said_ns + int(HEARTBEAT_SECONDS * 1e9))
         within = min(max((until - now) / 1e9, 0.01), self._rollout.patience)
-        await self._world.watch.changed(since=self._seq, within=within)
+        changing = self._world.watch.changed(since=self._seq, within=within)
+        if self._errands.under_way:
+            await self._errands.beside(asyncio.ensure_future(changing))
+        else:
+            await changing
 
     def _aim(self) -> Any:
         return self._state.aim(self._spec.back_to, wait_for_drain=self._spec.wait_for_drain)
@@ -366,10 +398,3 @@ class Controller:
         if self._state.add(event):
             self._fleet.aim_at(self._aim())
         self._on_event(event)
-
-
-def _following(act: Act, left: Replica | None) -> Verb | None:
-    """What a stopped replica needs next, whatever the world is like by then: no budget and no rule forbids it."""
-    if left is None or act.verb not in {Verb.STOP, Verb.UNROUTE}:
-        return None
-    return Verb.UNROUTE if left.place else Verb.DELETE

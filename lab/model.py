@@ -1,7 +1,9 @@
 """The lab's nouns. StrEnum values are the words used in JSON, in the journal and on the screen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from inspect import ismemberdescriptor
 
 from lab.gates import Gate
 
@@ -185,6 +187,19 @@ class Replica:
         """What of it in flight does not end by itself, in words."""
         counts = ((self.streams, "stream"), (self.websockets, "WebSocket"))
         return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
+
+
+_FIELDS = [
+    (name, member.__get__, member.__set__) for name, member in vars(Replica).items() if ismemberdescriptor(member)
+]
+
+
+def changed(r: Replica, change: Mapping[str, object]) -> Replica:
+    """`dataclasses.replace`, three times as fast: half of what a simulation does."""
+    new = object.__new__(Replica)
+    for name, get, put in _FIELDS:
+        put(new, change[name] if name in change else get(r))
+    return new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,16 +91,18 @@ class _Reader:
     def hear(self, event: Event) -> None:
         d, verb = event.data, event.data["verb"]
         if event.type == "act-intended":
-            if verb in {"create", "retire"} and d["slot"] not in self.open:
+            if verb in {"start", "retire"} and d["slot"] not in self.open:
                 self._begin(verb, d["slot"], event.t_ns)
             return
-        by = {"create": (1, 0), "admit": (0, 1), "retire": (0, -1), "stop": (-1, 0)}.get(verb, (0, 0))
+        if not self.drafts:
+            return
+        by = {"start": (1, 0), "admit": (0, 1), "retire": (0, -1), "stop": (-1, 0)}.get(verb, (0, 0))
         self.total[d["revision"]] += by[0]
         self.ready[d["revision"]] += by[1]
         self._mark(event.t_ns)
-        if verb in {"admit", "delete"} and d["slot"] in self.open:
+        if verb in {"admit", "stop"} and d["slot"] in self.open:
             self.open[d["slot"]].add(verb)
-            if len(self.open[d["slot"]]) == len(("admit", "delete")):
+            if len(self.open[d["slot"]]) == len(("admit", "stop")):
                 del self.open[d["slot"]]
 
     def _begin(self, verb: str, slot: int, t_ns: int) -> None:
@@ -110,7 +112,7 @@ class _Reader:
             self._mark(t_ns)
         self.open[slot] = set()
         draft = self.drafts[-1]
-        (draft.starts if verb == "create" else draft.stops).append(slot)
+        (draft.starts if verb == "start" else draft.stops).append(slot)
 
     def _mark(self, t_ns: int) -> None:
         draft, ready = self.drafts[-1], sum(self.ready.values())

@@ -105,7 +105,7 @@ class Readiness:
     passes: int = 2
     min_ready: float = 1.0
     interval: float = 1.0
-    fast_interval: float = 0.1
+    fast_interval: float = 0.02
     timeout: float = 1.0
     fails: int = 3
     identity: bool = True

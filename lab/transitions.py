@@ -38,7 +38,7 @@ STANDINGS: dict[Standing, str] = {
 }
 
 REPLICA: dict[tuple[Standing, Verb | Chance], Standing] = {
-    ((None, None), Verb.CREATE): (_R, None),  # made and started; a crash between the two leaves it created
+    ((None, None), Verb.CREATE): (_C, None),  # it has no address yet, and costs no budget
     ((_C, None), Verb.START): (_R, None),
     ((_C, None), Verb.DELETE): (None, None),
     ((_R, None), Verb.JOIN): (_R, Place.JOINING),

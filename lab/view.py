@@ -56,6 +56,7 @@ MARKS = {
     "ready": "✔",
     "joining": "◌",
     "starting": "◌",
+    "created": "◌",
     "draining": "◐",
     "removable": "◐",
     "ejected": "✖",
@@ -73,7 +74,7 @@ def state_of(r: Replica) -> str:
     if r.container is Container.EXITED:
         return "stopped" if r.retiring else "dead"
     if r.place is None:
-        return "starting"
+        return "created" if r.container is Container.CREATED else "starting"
     return r.place if r.health is Health.UP or r.place is not Place.READY else r.health
 
 
@@ -128,7 +129,6 @@ def _row(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 _DONE = {
-    "create": "started",
     "start": "started",
     "join": "joining",
     "admit": "ready",
@@ -163,7 +163,7 @@ def _act(type: str, d: Mapping[str, Any]) -> tuple[str, str, str] | None:
     if type == "act-intended":
         draining = (d["replica"], "draining", f"{d['version']}, {d['in_flight']} in flight")
         return draining if verb == "retire" else None
-    if verb in {"retire", "unroute"} or "refused" in d:
+    if verb in {"create", "retire", "unroute"} or "refused" in d:
         return None
     detail = d["version"]
     if verb == "stop":

@@ -4,6 +4,11 @@ from dataclasses import dataclass, replace
 
 from proxy.transitions import HEALTH, Finding, Health
 
+_FAST_PROBES, _SLOWER, _SLOWEST = 20, 1.05, 200
+"""So many failed probes are followed at once by another, and each one after them by a longer pause; up to so many."""
+_WATCHED = 10
+"""So many probes make up min-ready, and as many an interval while one that was up fails."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
@@ -99,6 +104,16 @@ def verdict_on(readiness: Readiness, replica: str, *, status: int, identity: str
 
 
 def pause_ms(standing: Standing, readiness: Readiness) -> int:
-    """Return how long to wait for the next probe: short until proven, and while it is not up."""
-    settled = standing.proven and standing.health is Health.UP
-    return readiness.interval_ms if settled else readiness.fast_interval_ms
+    """Return how long to wait for the next probe: short until proven, and while it is not up.
+
+    Who fails for long is asked less and less often: it is noticed late by a small part of the time that it took.
+    """
+    fast, slow = readiness.fast_interval_ms, readiness.interval_ms
+    if standing.health is Health.UP:
+        if standing.proven:
+            return slow
+        # the last of them is past min-ready, not just before it; and a moment's failures are no row of failures
+        watching = readiness.min_ready_ms // _WATCHED + 1 if standing.passes else slow // _WATCHED
+        return max(fast, min(watching, slow))
+    slower = _SLOWER ** min(max(standing.failures - _FAST_PROBES, 0), _SLOWEST)
+    return max(fast, int(min(fast * slower, slow)))

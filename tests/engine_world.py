@@ -26,7 +26,7 @@ from lab.model import (
     Strategy,
     Verb,
 )
-from lab.ports import Event, Observer, Readiness
+from lab.ports import Event, Observer, Readiness, Seen, Sight
 from lab.recording import recorded
 from lab.sim import Behaviour, MemoryJournal, SimWorld
 from lab.sim.run import put
@@ -83,6 +83,10 @@ class Trial:
     chaos: bool = False
     readiness: Readiness = field(default_factory=lambda: Readiness(min_ready=0.5))
     plain: bool = False
+    right: Ending | None = None
+    """How it has to end; None: there is more than one way."""
+    lingers: int = 0
+    """For so many turns of the loop the engine makes or deletes a container, while the controller goes on."""
     run_name: str = "r"
     source: int = OLD
     world: SimWorld = field(init=False)
@@ -90,6 +94,8 @@ class Trial:
     violations: list[str] = field(default_factory=list)
     points: list[str] = field(default_factory=list)
     looks: int = 0
+    prepared: int = 0
+    killed: bool = False
     since_start: int = 0
     asked: int = 0
     resumed: int = 0
@@ -97,6 +103,8 @@ class Trial:
     """Killed, and not started again: what it had begun side by side ends there too."""
     haunted: bool = False
     """A dead replica was routed at the last look, or became one since."""
+    whole: bool = False
+    """The controller looks at everything, every time."""
     observer: Observer | None = None
     sights: list[str] | None = None
     """What the controller saw is kept here, as lab/recording.py writes it."""
@@ -121,7 +129,7 @@ class Trial:
         self.since_start += 1
         if self.crashes and self.since_start == self.crashes[0]:
             self.crashes.pop(0)
-            self.dead = True
+            self.dead = self.killed = True
             raise Crash
 
     def _before(self, verb: Verb, name: str) -> None:
@@ -139,7 +147,20 @@ class Trial:
             raise Stuck
         if self.looks in self.happens:
             self.happens.pop(self.looks)(self.world)
-        self.haunted = any(r.container is Container.EXITED and r.place for r in self.world.replicas_now())
+        replicas = self.world.replicas_now()
+        self.haunted = any(r.container is Container.EXITED and r.place for r in replicas)
+        self._check_prepared(sum(r.container is Container.CREATED for r in replicas))
+
+    def _check_prepared(self, now: int) -> None:
+        """Beside chaos: what fails between its creation and its start is no preparation."""
+        before, self.prepared = self.prepared, now
+        held = any(e.data["happening"] == "held" for e in self.journal.events(types=["phase-changed"]))
+        if self.chaos or self.killed or self.asked or held or now <= before:
+            return
+        if self.phase not in {Phase.ROLLING, Phase.BAKING} and not self.lingers:
+            self.violations.append(f"{now} prepared while {self.phase}")
+        if now > self.spec.surge + self.spec.unavailable:
+            self.violations.append(f"{now} prepared, which is more than one wave")
 
     def heard(self) -> tuple[Asked, ...]:
         due = sorted(look for look in self.asks if look <= self.looks)
@@ -164,12 +185,12 @@ class Trial:
 
     def _controller(self) -> Controller:
         world = World(
-            engine=self.world,
+            engine=LingeringEngine(self.world, self.lingers) if self.lingers else self.world,
             gateway=self.world,
             watch=self.world,
             clock=self.world,
             journal=CrashingJournal(self.journal, self._point),
-            observer=self.observer or self.world,
+            observer=self.observer or (Everything(self.world) if self.whole else self.world),
             traffic=self.world,
             inbox=self,
             instant=self.instant,
@@ -218,12 +239,15 @@ class Trial:
         self.violations += [f"{verb} {name}: {broken}" for broken in self._broken(verb, slot, it, replicas)]
 
     def _broken(self, verb: Verb, slot: int, it: Replica | None, replicas: list[Replica]) -> Iterator[str]:
-        if self.phase in PAUSES and verb in {Verb.CREATE, Verb.START, Verb.RETIRE, Verb.ADMIT}:
+        begun = self.lingers and verb is Verb.CREATE  # before the pause, and over only now
+        if self.phase in PAUSES and verb in {Verb.CREATE, Verb.START, Verb.RETIRE, Verb.ADMIT} and not begun:
             yield f"while {self.phase}"
-        if verb in {Verb.CREATE, Verb.RETIRE}:
+        if verb in {Verb.START, Verb.RETIRE}:
             yield from self._broken_by_many(slot, replicas)
         if verb is Verb.CREATE:
-            yield from self._broken_by_creation(it, replicas)
+            yield from () if it is None else ("is made a second time",)
+        elif verb is Verb.START:
+            yield from self._broken_by_start(replicas)
         elif it is not None and verb is Verb.RETIRE:
             yield from self._broken_by_retirement(it, replicas)
         elif it is not None and verb in {Verb.ADMIT, Verb.RESTORE} and not it.proven:
@@ -232,13 +256,11 @@ class Trial:
             late = self.world.now_ns() > (it.deadline_ns or 0) + 5 * SECOND
             yield from () if late else (f"while {it.place}",)
 
-    def _broken_by_creation(self, it: Replica | None, replicas: list[Replica]) -> Iterator[str]:
+    def _broken_by_start(self, replicas: list[Replica]) -> Iterator[str]:
         most = self.size + self.spec.surge
-        if it is not None:
-            yield "is made a second time"
         if self.haunted and not self.chaos:
             yield "while a dead one is routed, whose address it may get"
-        if sum(r.container is not Container.EXITED for r in replicas) + 1 > max(most, self._most):
+        if sum(r.alive for r in replicas) + 1 > max(most, self._most):
             yield f"makes more than {most} running"
 
     def _broken_by_retirement(self, it: Replica, replicas: list[Replica]) -> Iterator[str]:
@@ -251,7 +273,7 @@ class Trial:
 
     def _broken_by_many(self, slot: int, replicas: list[Replica]) -> Iterator[str]:
         """No second wave is begun beside the first."""
-        running = [r for r in replicas if r.container is not Container.EXITED]
+        running = [r for r in replicas if r.alive]
         slots = [r.slot for r in running]
         busy = {r.slot for r in running if not r.available} | {s for s in slots if slots.count(s) > 1}
         begins = slot in slots and slot not in busy
@@ -281,6 +303,8 @@ class Trial:
                 self.violations.append(f"{ended.ending}, and the fleet is {self.versions()} of {self.size}")
         elif not ended.reason:
             self.violations.append(f"{ended.ending} without a reason")
+        if self.right not in {None, ended.ending}:
+            self.violations.append(f"{ended.ending} instead of {self.right}: {ended.reason}")
         by_hand = ended.ending is Ending.ABORTED and "asked" in ended.reason and not self.chaos
         if by_hand and len({r.slot for r in there}) != len(there):
             self.violations.append("aborted, and slots have two replicas")
@@ -384,6 +408,7 @@ def any_trial(rng: Random) -> Trial:
     faults = [kill(rng.randint(0, 5)), sicken(rng.randint(0, 5)), no_database(8), away("engine_gone", 5)]
     faults += [away("missing_image", 5), jump(rng.choice([-50, 90])), blind(2)]
     chosen = rng.sample(faults, rng.choice([0, 0, 1, 2, 3]))
+    lingers = rng.choice([0, 0, 1, 3, 10])
     commands: list[tuple[Command, int | None]] = [(command, rng.randint(1, 8)) for command in Command]
     given = [rng.choice(commands) for _ in range(rng.choice([0, 0, 1, 2, 4]))]
     return Trial(
@@ -393,7 +418,56 @@ def any_trial(rng: Random) -> Trial:
         asks={rng.randint(1, 60): command for command in given},
         crashes=[rng.randint(1, 40) for _ in range(rng.choice([0, 0, 1, 2]))],
         chaos=bool(chosen) or behaviours["v2"] in {FALLS_ILL, DIES_LATE},
+        lingers=lingers,
+        whole=rng.random() < 0.5,
     )
+
+
+@dataclass(slots=True)
+class LingeringEngine:
+    """Making and deleting a container takes a while, in which the controller looks and decides."""
+
+    world: SimWorld
+    turns: int
+
+    async def replicas(self) -> tuple[Seen, ...]:
+        return await self.world.replicas()
+
+    async def create(self, revision: Revision, *, name: str, slot: int, generation: int) -> str:
+        await self._linger()
+        made = await self.world.create(revision, name=name, slot=slot, generation=generation)
+        await self._linger()
+        return made
+
+    async def start(self, container_id: str) -> None:
+        await self.world.start(container_id)
+
+    async def stop(self, container_id: str) -> Seen | None:
+        return await self.world.stop(container_id)
+
+    async def delete(self, container_id: str) -> None:
+        await self._linger()
+        await self.world.delete(container_id)
+        await self._linger()
+
+    async def logs(self, container_id: str, *, tail: int | None = None) -> bytes:
+        return await self.world.logs(container_id, tail=tail)
+
+    async def _linger(self) -> None:
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+
+
+@dataclass(slots=True)
+class Everything:
+    """Looks at all there is, every time, and lets others go on meanwhile: what it tells may be old by then."""
+
+    world: SimWorld
+
+    async def look(self, *, whole: bool) -> Sight:  # noqa: ARG002
+        sight = await self.world.look(whole=True)
+        await asyncio.sleep(0)
+        return sight
 
 
 def put_through(trial: Trial) -> list[str]:

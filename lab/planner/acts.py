@@ -3,10 +3,13 @@
 Running replicas, draining ones included, are never above N + surge; serving ones are never taken below N - unavailable
 by an act of ours. What is dead or was never ready costs no budget. What is sick goes first, and once one new replica
 shows that it is not the environment, all that is sick may go.
+
+What has no room yet is prepared: the containers of one wave, and no more, are made and wait for their start.
 """
 
 from collections.abc import Iterator
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, islice
 from typing import NamedTuple
 
 from lab.model import Act, Place, Replica, RolloutSpec, Strategy, Verb, replica_name
@@ -19,13 +22,16 @@ _ENDS = frozenset({Verb.STOP, Verb.UNROUTE, Verb.DELETE})
 
 
 class Leave(NamedTuple):
-    """How much may be done: `begin` new replacements, `repair` what is missing, or only let things end."""
+    """How much may be done: `begin` replacements, `prepare` them, `repair` what is missing, or only let things end."""
 
     begin: bool
     repair: bool
+    prepare: bool = False
 
 
-EVERYTHING = Leave(begin=True, repair=True)
+EVERYTHING = Leave(begin=True, repair=True, prepare=True)
+UNPREPARED = Leave(begin=True, repair=True)
+WATCHES = Leave(begin=False, repair=True, prepare=True)
 REPAIRS = Leave(begin=False, repair=True)
 ENDS = Leave(begin=False, repair=False)
 
@@ -38,9 +44,13 @@ def acts_of(fleet: Fleet, spec: RolloutSpec, leave: Leave, now_ns: int) -> tuple
     admitting = any(act.verb is Verb.ADMIT for act in acts)
     creations, retirements = _candidates(fleet, spec, begin=leave.begin, idle=not (admitting or fleet.moving))
     # an address is reused at once: nothing new may get the one of a dead replica that is still routed
-    if not (fleet.haunting or any(act.verb is Verb.STOP and fleet.by_name[act.replica].place for act in acts)):
-        acts += _creations(fleet, spec, creations)
+    haunted = fleet.haunting or any(act.verb is Verb.STOP and fleet.by_name[act.replica].place for act in acts)
+    room = 0 if haunted else max(_room(fleet, spec), 0)
+    for slot in creations[:room]:
+        acts += _starting(fleet, spec, slot)
     acts += _retirements(fleet, spec, retirements)
+    if leave.prepare and spec.strategy is not Strategy.RECREATE and (acts or fleet.moving):
+        acts += _preparations(fleet, spec, creations, room)
     return tuple(acts)
 
 
@@ -48,7 +58,8 @@ def _steps(fleet: Fleet, now_ns: int) -> Iterator[Act]:
     """What every replica needs next on its own way in or out."""
     for number in sorted(fleet.steps):
         for verb, r in fleet.steps[number].steps:
-            yield _act(verb, r)
+            if r.name not in fleet.busy:
+                yield _act(verb, r)
     first = fleet.first_drain()
     if first is not None and _overdue(first, now_ns) and fleet.aim.wait_for_drain:
         for r in fleet.drains():
@@ -108,18 +119,40 @@ def _room(fleet: Fleet, spec: RolloutSpec) -> int:
     return fleet.aim.replicas + spec.surge - fleet.total
 
 
-def _creations(fleet: Fleet, spec: RolloutSpec, slots: list[int]) -> Iterator[Act]:
-    room = _room(fleet, spec)
-    for slot in slots[: max(room, 0)]:
-        seen = max((r.generation for r in fleet.of(slot)), default=0)
-        generation = max(seen, fleet.generations.get(slot, 0)) + 1
-        yield Act(
-            verb=Verb.CREATE,
-            replica=replica_name(spec.service, slot, generation),
-            slot=slot,
-            generation=generation,
-            revision=_revision(fleet, spec, slot),
-        )
+def _starting(fleet: Fleet, spec: RolloutSpec, slot: int) -> Iterator[Act]:
+    """Start what was prepared for the slot; else make it first."""
+    prepared = fleet.slot(slot).prepared
+    if prepared is None:
+        made = _creation(fleet, spec, slot)
+        yield made
+        yield replace(made, verb=Verb.START)
+    elif prepared.name not in fleet.busy:
+        yield _act(Verb.START, prepared)
+
+
+def _preparations(fleet: Fleet, spec: RolloutSpec, creations: list[int], room: int) -> Iterator[Act]:
+    """Make what comes next: what waits for room, and the next wave if this one has begun. It costs no budget."""
+    wave = spec.surge + spec.unavailable
+    if fleet.prepared >= wave:
+        return
+    begun = set(creations[:room])
+    following = _first(fleet.listed(Kind.SICK), fleet.listed(Kind.WELL), 0, 2 * wave)
+    coming = dict.fromkeys([*creations[room : room + wave], *following])
+    unmade = (slot for slot in coming if slot not in begun and fleet.slot(slot).prepared is None)
+    for slot in islice(unmade, wave - fleet.prepared):
+        yield _creation(fleet, spec, slot)
+
+
+def _creation(fleet: Fleet, spec: RolloutSpec, slot: int) -> Act:
+    seen = max((r.generation for r in fleet.of(slot)), default=0)
+    generation = max(seen, fleet.generations.get(slot, 0)) + 1
+    return Act(
+        verb=Verb.CREATE,
+        replica=replica_name(spec.service, slot, generation),
+        slot=slot,
+        generation=generation,
+        revision=_revision(fleet, spec, slot),
+    )
 
 
 def _revision(fleet: Fleet, spec: RolloutSpec, slot: int) -> int:

@@ -11,7 +11,7 @@ from itertools import chain
 
 from lab.gates import Judgement, Samples, judge
 from lab.model import Cause, Command, Ending, Health, OnFail, RolloutSpec, Strategy
-from lab.planner.acts import ENDS, EVERYTHING, REPAIRS, Leave, acts_of
+from lab.planner.acts import ENDS, EVERYTHING, REPAIRS, UNPREPARED, WATCHES, Leave, acts_of
 from lab.planner.decision import Decision, Over, Refused, Scaled, TryFailed, Turn, Wait
 from lab.planner.fleet import Fleet
 from lab.planner.slots import Kind
@@ -19,6 +19,13 @@ from lab.planner.state import RolloutState
 from lab.transitions import ASKS_FOR, BACKWARDS, HELD, ROLLOUT, STILL, Happening, Phase
 
 HOLD_RETRY_NS = 1_000_000_000
+_LEAVES: dict[Phase, Leave] = {
+    Phase.ROLLING: EVERYTHING,
+    Phase.BAKING: WATCHES,
+    Phase.ROLLING_BACK: UNPREPARED,
+    Phase.SETTLING: REPAIRS,
+}
+"""Elsewhere nothing more is begun, but what ends may end."""
 _NS = 1_000_000_000
 
 
@@ -102,9 +109,8 @@ class _Look:
 
     @property
     def leave(self) -> Leave:
-        if self.state.phase in STILL or self.state.phase in HELD:
-            return ENDS
-        return REPAIRS if self.state.phase in {Phase.BAKING, Phase.SETTLING} else EVERYTHING
+        phase = self.state.phase
+        return _LEAVES.get(phase, ENDS) if isinstance(phase, Phase) else ENDS
 
     # the environment
 

@@ -22,6 +22,8 @@ class Fleet:
         self.aim = aim
         self.generations: Mapping[int, int] = {} if generations is None else generations
         self.by_name: dict[str, Replica] = {}
+        self.busy: set[str] = set()
+        """Those on which an act is under way beside all others: nothing else is done to them meanwhile."""
         self._in_slot: dict[int, list[Replica]] = {}
         for r in replicas:
             self._keep(r)
@@ -124,7 +126,7 @@ class Fleet:
         self._drains: list[tuple[int, str]] = []
         self._joins: list[tuple[int, str]] = []
         self.total = self.available = self.haunting = self.others = self.others_well = self.strangers = 0
-        self.moving = self.settled = self.serving = self.admitted = 0
+        self.prepared = self.moving = self.settled = self.serving = self.admitted = 0
         for r in self.by_name.values():
             self._count(r, 1)
         for number in sorted({*range(1, self.aim.replicas + 1), *self._in_slot}):
@@ -133,6 +135,9 @@ class Fleet:
     def _count(self, r: Replica, by: int) -> None:
         if r.container is Container.EXITED:
             self.haunting += by if r.place else 0
+            return
+        if r.container is Container.CREATED:
+            self.prepared += by
             return
         self.total += by
         other = r.revision != self.aim.target

@@ -47,7 +47,10 @@ class Aim:
 
 
 class Slot(NamedTuple):
-    """`steps`: what each replica needs next on its own way in or out; they cost no budget."""
+    """`steps`: what each replica needs next on its own way in or out; they cost no budget.
+
+    `prepared`: made for this slot and not started. For all but its own start it is as if it were not there.
+    """
 
     kind: Kind
     moving: bool
@@ -55,6 +58,7 @@ class Slot(NamedTuple):
     outgoing: tuple[Replica, ...]
     steps: tuple[tuple[Verb, Replica], ...]
     restorable: Replica | None
+    prepared: Replica | None = None
 
 
 NOTHING = Slot(Kind.EMPTY, moving=True, kept=None, outgoing=(), steps=(), restorable=None)
@@ -68,13 +72,18 @@ def slot_of(number: int, replicas: Sequence[Replica], aim: Aim) -> Slot:
         return NOTHING if within else NO_SLOT
     goal = aim.goals.get(number, aim.target)
     kept = _kept(replicas, goal, aim) if within else None
+    prepared = _prepared(replicas, goal, aim) if within and kept is None else None
     outgoing: list[Replica] = []
     leaving: list[Replica] = []
     for r in replicas:
         if r.container is Container.RUNNING and r.place is not None and r is not kept:
             (leaving if r.place in _RETIRING else outgoing).append(r)
     steps = tuple(
-        [(verb, r) for r in replicas if (verb := _next_step(r, wanted=r is kept, waits=aim.wait_for_drain)) is not None]
+        [
+            (verb, r)
+            for r in replicas
+            if (verb := _next_step(r, wanted=r is kept or r is prepared, waits=aim.wait_for_drain)) is not None
+        ]
     )
     moving = bool(leaving) or (kept is None and not outgoing)
     moving = moving or (kept is not None and (bool(outgoing) or not kept.available))
@@ -92,6 +101,7 @@ def slot_of(number: int, replicas: Sequence[Replica], aim: Aim) -> Slot:
         outgoing=tuple(outgoing),
         steps=steps,
         restorable=_restorable(kept, leaving, aim, goal) if within and leaving else None,
+        prepared=prepared,
     )
 
 
@@ -99,7 +109,7 @@ def _kept(replicas: Sequence[Replica], goal: int, aim: Aim) -> Replica | None:
     """The replica that the slot keeps: the newest of its goal that is not on its way out."""
     best = None
     for r in replicas:
-        if r.container is Container.EXITED or r.place in _RETIRING or r.name in aim.spoiled:
+        if r.container is not Container.RUNNING or r.place in _RETIRING or r.name in aim.spoiled:
             continue
         if aim.settle:
             if best is None or (r.available, r.generation) > (best.available, best.generation):
@@ -109,11 +119,17 @@ def _kept(replicas: Sequence[Replica], goal: int, aim: Aim) -> Replica | None:
     return best
 
 
+def _prepared(replicas: Sequence[Replica], goal: int, aim: Aim) -> Replica | None:
+    """The newest that was made for the slot. Who only settles starts nothing that was made for another aim."""
+    made = [r for r in replicas if r.container is Container.CREATED and r.revision == goal]
+    return made[-1] if made and not aim.settle else None
+
+
 def _next_step(r: Replica, *, wanted: bool, waits: bool) -> Verb | None:
     if r.container is Container.EXITED:
         return Verb.UNROUTE if r.place else Verb.DELETE
     if r.container is Container.CREATED:
-        return Verb.START if wanted else Verb.DELETE
+        return None if wanted else Verb.DELETE
     match r.place:
         case None:
             return Verb.JOIN if wanted else Verb.STOP

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lab.model import Container, Replica
+from lab.model import Replica
 
 
 class HasErrors(Protocol):
@@ -67,7 +67,7 @@ class Meter:
 
 
 def _runs(r: Replica | None) -> int:
-    return int(r is not None and r.container is not Container.EXITED)
+    return int(r is not None and r.alive)
 
 
 def _serves(r: Replica | None) -> int:

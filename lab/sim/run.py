@@ -18,7 +18,7 @@ OLD, NEW = 1, 2
 PATIENCE = 3600.0
 """Nothing is missed in a simulation: it need not look again before something happens."""
 USUAL = Behaviour(ready_after=300, drains_in=1000, jitter=0.1)
-DOCKER = Pace(create=90, start=250, stop=250, route=5)
+DOCKER = Pace(create=20, start=300, stop=250, route=5, delete=30, look=5)
 """Medians of a laptop with two cores."""
 
 
@@ -176,7 +176,7 @@ def _measured(ended: Ended, world: SimWorld, journal: MemoryJournal, begin: int)
     made, turned = 0, None
     for event in journal.events(types=["act-done", "phase-changed"]):
         if event.type == "act-done":
-            made += event.data["verb"] == "create" and event.data["revision"] == NEW
+            made += event.data["verb"] == "start" and event.data["revision"] == NEW
         elif event.data["happening"] == "turned-back":
             turned = event.t_ns
     serving = sum(s.replica.revision == NEW and s.replica.available for s in world.sims.values())

@@ -78,7 +78,9 @@ async def test_a_version_that_is_never_ready_is_given_no_request_and_leaves_the_
         assert ended.detail == "last probe: 503 not yet"
         assert ended.log == ("serving",)
         assert await fleet.standing(gateway) == serving("v1")
-        assert {e.data["replica"] for e in events if e.type == "act-done"} == {"app-1.2"}
+        assert {e.data["replica"] for e in events if e.type == "act-done"} == {"app-1.2", "app-2.2"}
+        prepared = [e.data["verb"] for e in events if e.type == "act-done" and e.data["replica"] == "app-2.2"]
+        assert prepared == ["create", "delete"], "made ahead, never started, and taken away"
 
 
 async def test_a_version_that_ends_at_its_start_is_named_with_its_last_words(tmp_path: Path) -> None:
@@ -116,14 +118,14 @@ async def test_a_proxy_that_is_gone_pauses_the_rollout(tmp_path: Path) -> None:
         ended = await fleet.roll(gateway, V2, V1, on_event=kill_the_proxy)
         assert ended.ending is Ending.PAUSED_BY_ENVIRONMENT
         assert "the proxy does not answer" in ended.reason
-        assert [seen.name for seen in await fleet.engine.replicas()] == ["app-1.1", "app-1.2", "app-2.1"]
+        assert [seen.name for seen in await fleet.engine.replicas()] == ["app-1.1", "app-1.2", "app-2.1", "app-2.2"]
 
 
 DEATHS = {
-    8: ("act-done", "retire"),
+    12: ("act-done", "retire"),
     1: ("act-intended", "create"),
-    19: ("act-intended", "admit"),
-    10: ("act-done", "stop"),
+    23: ("act-intended", "admit"),
+    14: ("act-done", "stop"),
 }
 
 

@@ -1,5 +1,6 @@
 """P3 to P7, in the planner: bugs that one might well make, each caught by what is checked of every rollout."""
 
+import asyncio
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.gates import Gate, Judgement, Measure, Verdict
-from lab.model import Container, Ending, Place, Verb
+from lab.model import Command, Container, Ending, Place, Verb
 from lab.planner import Fleet, RolloutState
 from lab.planner import fleet as fleet_module
 from lab.sim import Behaviour
@@ -26,21 +27,23 @@ ERRORS = Gate(measure=Measure.ERROR_RATIO, limit=0.05, minimum=50)
 
 def trials() -> Iterator[Trial]:
     """What the sound planner passes, and no bug below does."""
-    yield Trial(spec=spec_of(3, 1, 0))
+    yield Trial(spec=spec_of(3, 1, 0), right=Ending.DONE)
     yield Trial(spec=spec_of(4, 0, 2))
     yield Trial(spec=spec_of(4, 2, 1), behaviours={"v1": Behaviour(drains_in=9000)})
-    yield Trial(spec=spec_of(3, 1, 1), behaviours={"v2": NEVER})
-    yield Trial(spec=spec_of(3, 0, 1), behaviours={"v2": DIES})
+    yield Trial(spec=spec_of(3, 1, 1), behaviours={"v2": NEVER}, right=Ending.ROLLED_BACK)
+    yield Trial(spec=spec_of(3, 0, 1), behaviours={"v2": DIES}, right=Ending.ROLLED_BACK)
     yield Trial(spec=spec_of(3, 1, 0, progress_timeout=20.0), behaviours={"v2": FALLS_ILL}, chaos=True)
     yield Trial(spec=spec_of(2, 1, 0, bake=3.0))
-    yield Trial(spec=spec_of(2, 1, 0), happens={4: kill(0)})
+    yield Trial(spec=spec_of(2, 1, 0), happens={4: kill(0)}, right=Ending.DONE)
     yield Trial(spec=spec_of(2, 1, 0, hold_timeout=9.0), happens={3: away("engine_gone", 3)})
     no_data = Trial(spec=spec_of(2, 1, 0, gates=(ERRORS,)))
     no_data.world.meter.rate = 0.0
     yield no_data
     uneven = Behaviour(jitter=0.8)
-    yield Trial(spec=spec_of(6, 3, 0), behaviours={"v1": uneven, "v2": uneven}, plain=True)
+    yield Trial(spec=spec_of(6, 3, 0), behaviours={"v1": uneven, "v2": uneven}, plain=True, right=Ending.DONE)
     yield Trial(spec=spec_of(2, 0, 1), behaviours={"v1": NEVER, "v2": NEVER})
+    yield Trial(spec=spec_of(4, 1, 0), asks={30: (Command.ROLLBACK, None)})
+    yield Trial(spec=spec_of(3, 1, 0), lingers=5, whole=True, right=Ending.DONE)
     for seed in range(60):
         yield any_trial(Random(seed))
 
@@ -175,6 +178,38 @@ def retires_what_alone_serves(patch: Patch) -> None:
     )
 
 
+def counts_what_is_prepared(patch: Patch) -> None:
+    sound = Fleet._count
+
+    def count(self: Fleet, r: Any, by: int) -> None:
+        sound(self, r, by)
+        self.total += by if r.container is Container.CREATED else 0
+
+    patch.setattr(Fleet, "_count", count)
+
+
+def leaves_what_is_prepared(patch: Patch) -> None:
+    step(lambda r, _, verb: None if r.container is Container.CREATED else verb)(patch)
+    patch.setattr(Fleet, "whole", property(lambda it: it.settled == it.aim.replicas == len(it.by_name) - it.prepared))
+
+
+def prepares_everything(patch: Patch) -> None:
+    patch.setattr(Fleet, "prepared", property(lambda _self: 0, lambda _self, _value: None), raising=False)
+
+
+def prepares_while_it_turns_back(patch: Patch) -> None:
+    patch.setitem(DECIDE._LEAVES, Phase.ROLLING_BACK, ACTS.EVERYTHING)
+
+
+def does_twice_what_is_under_way(patch: Patch) -> None:
+    patch.setattr("lab.errands.Errands.begin", begins_without_a_word)
+
+
+def begins_without_a_word(self: Any, act: Any, seen: Any, _version: str) -> None:
+    intent = self._hands.intend(act, seen)
+    self._under_way.add(asyncio.create_task(self._carry_out(intent, seen)))
+
+
 BUGS: dict[str, Callable[[Patch], None]] = {
     "one more above N": one_more("surge"),
     "one more below N": one_more("unavailable"),
@@ -195,6 +230,11 @@ BUGS: dict[str, Callable[[Patch], None]] = {
     "the environment is never tried again": never_lets_go_of_the_environment,
     "a command is not answered": ignores_commands,
     "the budget is not looked at": retires_what_alone_serves,
+    "what is prepared counts against the budget": counts_what_is_prepared,
+    "what was prepared is left at the end": leaves_what_is_prepared,
+    "more is prepared than one wave": prepares_everything,
+    "a way back prepares": prepares_while_it_turns_back,
+    "what is under way is begun again": does_twice_what_is_under_way,
 }
 
 

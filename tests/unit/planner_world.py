@@ -1,6 +1,6 @@
 """Fleets in words, what the planner makes of them, and the worked examples: a table that docs/ shows as well."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,6 +66,7 @@ def decided(
     now_ns: int = NOW,
     samples: Samples = NOTHING,
     trouble: str = "",
+    busy: Sequence[str] = (),
     **state: Any,
 ) -> Decision:
     """What one look at these replicas leads to; `state`: what the journal says of the rollout."""
@@ -74,7 +75,9 @@ def decided(
     )
     aim = stands.aim(wanted.back_to, wait_for_drain=wanted.wait_for_drain)
     seen = Observations(now_ns=now_ns, samples=samples, trouble=trouble)
-    return decide(Fleet(aim, replicas, generations), wanted, stands, seen)
+    there = Fleet(aim, replicas, generations)
+    there.busy.update(busy)
+    return decide(there, wanted, stands, seen)
 
 
 def words(decision: Decision) -> list[str]:
@@ -87,16 +90,37 @@ def words(decision: Decision) -> list[str]:
 
 # (what it shows, N, surge, unavailable, the fleet, what is to be done)
 WORKED = [
-    ("nothing runs: all slots are filled at once", 3, 1, 0, [], ["create 1.1", "create 2.1", "create 3.1"]),
-    ("start-first begins with one new replica", 2, 1, 0, ["1.1 old ready", "2.1 old ready"], ["create 1.2"]),
-    ("stop-first begins with one retirement", 2, 0, 1, ["1.1 old ready", "2.1 old ready"], ["retire 1.1"]),
+    (
+        "nothing runs: all slots are filled at once",
+        3,
+        1,
+        0,
+        [],
+        ["create 1.1", "start 1.1", "create 2.1", "start 2.1", "create 3.1", "start 3.1"],
+    ),
+    (
+        "start-first begins with one new replica",
+        2,
+        1,
+        0,
+        ["1.1 old ready", "2.1 old ready"],
+        ["create 1.2", "start 1.2", "create 2.2"],
+    ),
+    (
+        "stop-first begins with one retirement",
+        2,
+        0,
+        1,
+        ["1.1 old ready", "2.1 old ready"],
+        ["retire 1.1", "create 1.2"],
+    ),
     (
         "a wave is surge slots that start and unavailable slots that stop",
         3,
         1,
         1,
         ["1.1 old ready", "2.1 old ready", "3.1 old ready"],
-        ["create 1.2", "retire 2.1"],
+        ["create 1.2", "start 1.2", "retire 2.1", "create 2.2", "create 3.2"],
     ),
     (
         "a batch of two is started together",
@@ -104,9 +128,42 @@ WORKED = [
         2,
         0,
         ["1.1 old ready", "2.1 old ready", "3.1 old ready"],
-        ["create 1.2", "create 2.2"],
+        ["create 1.2", "start 1.2", "create 2.2", "start 2.2", "create 3.2"],
     ),
     ("a created replica is started", 1, 1, 0, ["1.1 old ready", "1.2 new created"], ["start 1.2"]),
+    (
+        "while one becomes ready the next is made, and not started",
+        3,
+        1,
+        0,
+        ["1.1 old ready", "1.2 new joining", "2.1 old ready", "3.1 old ready"],
+        ["create 2.2"],
+    ),
+    (
+        "one that was made is waited with, until there is room: it costs no budget",
+        2,
+        1,
+        0,
+        ["1.1 old draining", "1.2 new ready", "2.1 old ready", "2.2 new created"],
+        ["wait"],
+    ),
+    (
+        "no more than one wave is made ahead",
+        3,
+        1,
+        0,
+        ["1.1 old ready", "1.2 new joining", "2.1 old ready", "2.2 new created", "3.1 old ready"],
+        ["wait"],
+    ),
+    (
+        "stop-first makes the new one while the old one drains",
+        1,
+        0,
+        1,
+        ["1.1 old draining"],
+        ["create 1.2"],
+    ),
+    ("and starts it when there is room", 1, 0, 1, ["1.1 old dead", "1.2 new created"], ["delete 1.1", "start 1.2"]),
     ("a running one joins", 1, 1, 0, ["1.1 old ready", "1.2 new unrouted"], ["join 1.2"]),
     ("a joining one is waited for", 1, 1, 0, ["1.1 old ready", "1.2 new joining"], ["wait"]),
     ("a proven one is admitted", 1, 1, 0, ["1.1 old ready", "1.2 new proven"], ["admit 1.2"]),
@@ -127,7 +184,7 @@ WORKED = [
         1,
         0,
         ["1.1 old draining", "1.2 new ready", "2.1 old ready"],
-        ["wait"],
+        ["create 2.2"],
     ),
     (
         "draining counts in the total: an empty slot waits for its room",
@@ -135,7 +192,7 @@ WORKED = [
         1,
         0,
         ["1.1 old draining", "1.2 new ready", "1.3 old draining"],
-        ["wait"],
+        ["create 2.1"],
     ),
     (
         "the dead cost nothing: their slot is filled at once",
@@ -143,7 +200,7 @@ WORKED = [
         1,
         0,
         ["1.1 old dead", "1.2 old dead", "2.1 old ready"],
-        ["delete 1.1", "delete 1.2", "create 1.3"],
+        ["delete 1.1", "delete 1.2", "create 1.3", "start 1.3", "create 2.2"],
     ),
     (
         "the retirement of what was never ready is free",
@@ -151,7 +208,7 @@ WORKED = [
         1,
         0,
         ["1.1 old joining", "2.1 old ready"],
-        ["retire 1.1", "create 1.2"],
+        ["retire 1.1", "create 1.2", "start 1.2", "create 2.2"],
     ),
     (
         "the retirement of what is ejected is free",
@@ -159,7 +216,7 @@ WORKED = [
         0,
         1,
         ["1.1 old ready", "2.1 old ejected"],
-        ["retire 2.1"],
+        ["retire 2.1", "create 2.2"],
     ),
     (
         "the retirement of what was not probed yet is not free: it may well serve",
@@ -183,7 +240,7 @@ WORKED = [
         0,
         1,
         ["1.1 old ready", "2.1 old ready", "3.2 new joining"],
-        ["wait"],
+        ["create 1.2"],
     ),
     (
         "a draining replica of the target is restored, not replaced",
@@ -213,7 +270,7 @@ WORKED = [
         ["wait"],
     ),
     ("an old one that was never routed is stopped", 1, 1, 0, ["1.1 old unrouted", "1.2 new ready"], ["stop 1.1"]),
-    ("and its slot is filled once", 1, 1, 0, ["1.1 old unrouted"], ["stop 1.1", "create 1.2"]),
+    ("and its slot is filled once", 1, 1, 0, ["1.1 old unrouted"], ["stop 1.1", "create 1.2", "start 1.2"]),
     ("an old one that was never started is deleted", 1, 1, 0, ["1.1 old created", "1.2 new ready"], ["delete 1.1"]),
     (
         "of two of the target the newest stays",

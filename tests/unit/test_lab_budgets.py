@@ -105,7 +105,7 @@ def trace(n: int, wanted: RolloutSpec, *, dead: int = 0, ready: bool = True) -> 
 
     def note() -> None:
         old = sum(r.revision == OLD for r in there.values())
-        now = (old, len(there) - old)
+        now = (old, sum(r.alive for r in there.values()) - old)
         if now != steps[-1]:
             steps.append(now)
 
@@ -113,8 +113,9 @@ def trace(n: int, wanted: RolloutSpec, *, dead: int = 0, ready: bool = True) -> 
         acts = decided(tuple(there.values()), wanted)
         if isinstance(acts, tuple):
             for act in acts:
-                if act.verb is Verb.CREATE:
-                    there[act.replica] = replica(f"{act.slot}.{act.generation} new joining")
+                shape = {Verb.CREATE: "created", Verb.START: "joining"}.get(act.verb)
+                if shape:
+                    there[act.replica] = replica(f"{act.slot}.{act.generation} new {shape}")
             note()
             for act in acts:
                 if act.verb is Verb.RETIRE:
@@ -174,9 +175,10 @@ def waves(n: int, wanted: RolloutSpec) -> list[int]:
         there += [replica(f"{slot}.1 old ready") for slot in range(done + 1, n + 1)]
         acts = decided(tuple(there), wanted)
         assert isinstance(acts, tuple)
-        sizes.append(len(acts))
-        assert [act.slot for act in acts] == list(range(done + 1, done + len(acts) + 1))
-        done += len(acts)
+        slots = [act.slot for act in acts if act.verb in {Verb.START, Verb.RETIRE}]
+        sizes.append(len(slots))
+        assert slots == list(range(done + 1, done + len(slots) + 1))
+        done += len(slots)
     return sizes
 
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.hands import made_by
 from lab.model import Act, Container, Replica, RolloutSpec, Strategy, Verb
 from lab.planner import Fleet, TryFailed, Turn, Wait
 from lab.planner.slots import Aim
-from lab.transitions import Happening, is_legal
+from lab.transitions import Happening, Phase, is_legal
 from tests.unit.planner_world import NEW, NOW, OLD, SECOND, SHAPES, WORKED, decided, fleet, replica, spec, words
 
 
@@ -33,7 +34,7 @@ def test_a_replica_that_was_proven_late_is_still_admitted() -> None:
 
 
 def test_an_old_replica_that_is_not_ready_in_time_is_not_the_new_version_s_failure() -> None:
-    assert words(decided(fleet("1.1 old late"), spec(1, 1, 0))) == ["retire 1.1", "create 1.2"]
+    assert words(decided(fleet("1.1 old late"), spec(1, 1, 0))) == ["retire 1.1", "create 1.2", "start 1.2"]
 
 
 def test_one_death_before_it_was_ready_is_enough() -> None:
@@ -52,11 +53,37 @@ def test_deaths_after_ready_are_forgiven_as_often_as_restarts_allow(deaths: int,
 def test_a_generation_is_never_used_twice() -> None:
     decision = decided(fleet("1.2 old dead"), spec(2, 1, 0), generations={1: 7, 2: 3})
 
-    assert words(decision) == ["delete 1.2", "create 1.8", "create 2.4"]
+    assert words(decision) == ["delete 1.2", "create 1.8", "start 1.8", "create 2.4", "start 2.4"]
 
 
-def test_nothing_is_created_while_a_dead_replica_is_routed_for_it_might_get_its_address() -> None:
-    assert words(decided(fleet("1.2 old dead-routed"), spec(2, 1, 0))) == ["unroute 1.2"]
+def test_nothing_is_started_while_a_dead_replica_is_routed_for_it_might_get_its_address() -> None:
+    assert words(decided(fleet("1.2 old dead-routed"), spec(2, 1, 0))) == ["unroute 1.2", "create 1.3"]
+    assert words(decided(fleet("1.2 old dead-routed", "1.3 new created"), spec(1, 1, 0))) == ["unroute 1.2"]
+
+
+@pytest.mark.parametrize("phase", [Phase.ROLLING_BACK, Phase.SETTLING, Phase.HOLDING, Phase.PAUSED])
+def test_only_what_goes_on_prepares_what_comes_next(phase: Phase) -> None:
+    texts = ["1.1 old draining", "1.2 new ready", "2.1 old ready"]
+
+    assert words(decided(fleet(*texts), spec(2, 1, 0))) == ["create 2.2"]
+    assert words(decided(fleet(*texts), spec(2, 1, 0), phase=Phase.BAKING)) == ["create 2.2"]
+    assert words(decided(fleet(*texts), spec(2, 1, 0), phase=phase)) == ["wait"]
+
+
+@pytest.mark.parametrize("phase", [Phase.ROLLING_BACK, Phase.SETTLING])
+def test_what_was_prepared_for_another_aim_is_deleted(phase: Phase) -> None:
+    texts = ["1.1 old ready", "2.1 old ready", "2.2 new created"]
+
+    assert words(decided(fleet(*texts), spec(2, 1, 0), phase=phase, target=OLD)) == ["delete 2.2"]
+
+
+def test_what_is_busy_is_left_alone() -> None:
+    """Its errand is under way: it is neither begun again nor in the way of the others."""
+    texts = ["1.1 old dead", "1.2 new ready", "2.1 old ready", "2.2 new created"]
+
+    assert words(decided(fleet(*texts), spec(2, 1, 0), busy=["app-1.1"])) == ["start 2.2"]
+    assert words(decided(fleet(*texts), spec(2, 1, 0), busy=["app-2.2"])) == ["delete 1.1"]
+    assert words(decided(fleet(*texts), spec(2, 1, 0), busy=["app-1.1", "app-2.2"])) == ["wait"]
 
 
 def test_a_wait_names_what_it_waits_for_and_until_when() -> None:
@@ -99,8 +126,8 @@ def test_a_wholly_sick_old_fleet_goes_at_once_when_one_new_replica_shows_that_it
     before = decided(fleet("1.1 old ejected", *sick), spec(5, 1, 0))
     shown = decided(fleet("1.2 new ready", *sick), spec(5, 1, 0))
 
-    assert words(before) == ["create 1.2"]
-    assert words(shown) == ["create 2.2", *(f"retire {s}.1" for s in range(3, 6))]
+    assert words(before) == ["create 1.2", "start 1.2", "create 2.2"]
+    assert words(shown) == ["create 2.2", "start 2.2", *(f"retire {s}.1" for s in range(3, 6)), "create 3.2"]
 
 
 def test_recreate_makes_nothing_new_before_the_last_old_one_is_gone() -> None:
@@ -114,31 +141,32 @@ def test_recreate_makes_nothing_new_before_the_last_old_one_is_gone() -> None:
     assert words(decided(fleet("3.1 old draining"), recreate)) == ["wait"]
     assert words(decided(fleet("3.1 old dead"), recreate)) == [
         "delete 3.1",
-        "create 1.1",
-        "create 2.1",
-        "create 3.2",
+        *("create 1.1", "start 1.1"),
+        *("create 2.1", "start 2.1"),
+        *("create 3.2", "start 3.2"),
     ]
 
 
 def test_rolling_begins_the_next_as_soon_as_there_is_room_and_a_wave_does_not() -> None:
     texts = ["1.1 old removable", "1.2 new ready", "2.1 old ready", "2.2 new joining", "3.1 old ready"]
 
-    assert words(decided(fleet(*texts), spec(3, 3, 0, strategy=Strategy.ROLLING))) == ["stop 1.1"]
+    assert words(decided(fleet(*texts), spec(3, 3, 0, strategy=Strategy.ROLLING))) == ["stop 1.1", "create 3.2"]
     gone = texts[1:]
-    assert words(decided(fleet(*gone), spec(3, 3, 0, strategy=Strategy.ROLLING))) == ["create 3.2"]
-    assert words(decided(fleet(*gone), spec(3, 3, 0))) == ["wait"]
+    assert words(decided(fleet(*gone), spec(3, 3, 0, strategy=Strategy.ROLLING))) == ["create 3.2", "start 3.2"]
+    assert words(decided(fleet(*gone), spec(3, 3, 0))) == ["create 3.2"]
 
 
 def test_a_fleet_of_one_may_be_rolled_in_place() -> None:
     """The proxy holds what comes meanwhile."""
-    assert words(decided(fleet("1.1 old ready"), spec(1, 0, 1))) == ["retire 1.1"]
+    assert words(decided(fleet("1.1 old ready"), spec(1, 0, 1))) == ["retire 1.1", "create 1.2"]
 
 
 def test_a_slot_that_failed_within_the_ratio_keeps_what_ran_before_and_the_others_go_on() -> None:
     tolerant = spec(4, 1, 0, max_failure_ratio=0.25)
     texts = ["1.1 old ready", "2.1 old ready", "3.1 old ready", "4.1 old ready"]
 
-    assert words(decided(fleet(*texts), tolerant, failed={1: "no"}, tries={1: 1})) == ["create 2.2"]
+    acts = words(decided(fleet(*texts), tolerant, failed={1: "no"}, tries={1: 1}))
+    assert acts == ["create 2.2", "start 2.2", "create 3.2"]
 
 
 def test_at_the_end_a_failed_slot_pauses_the_rollout_for_all_n_must_be_seen_on_the_target() -> None:
@@ -206,12 +234,18 @@ def assert_sound(
     acts: tuple[Act, ...], seen: tuple[Replica, ...], wanted: RolloutSpec, generations: dict[int, int]
 ) -> None:
     by_name = {r.name: r for r in seen}
-    assert all(is_legal(act, by_name.get(act.replica)) for act in acts)
-    assert max(Counter(act.replica for act in acts).values()) == 1
     created = [act for act in acts if act.verb is Verb.CREATE]
-    taken = sum(r.container is not Container.EXITED for r in seen)
-    if created:
-        assert taken + len(created) <= wanted.replicas + wanted.surge
+    begun = {act.replica: made_by(act, "new") for act in created}
+    found = [(act, begun.get(act.replica) if act.verb is not Verb.CREATE else None) for act in acts]
+    assert [act for act, made in found if not is_legal(act, made or by_name.get(act.replica))] == []
+    lines = Counter(act.replica for act in acts)
+    assert {name for name, many in lines.items() if many > 1} <= set(begun), "only what is made is started as well"
+    started = [act for act in acts if act.verb is Verb.START]
+    taken = sum(r.alive for r in seen)
+    if started:
+        assert taken + len(started) <= wanted.replicas + wanted.surge
+    waiting = sum(r.container is Container.CREATED for r in seen) + len(created) - len(started)
+    assert waiting <= wanted.surge + wanted.unavailable or not set(begun) - {act.replica for act in started}
     for act in created:
         used = [r.generation for r in seen if r.slot == act.slot]
         assert act.generation > max([*used, generations.get(act.slot, 0)])
@@ -236,7 +270,18 @@ changes = st.one_of(names, st.tuples(names, st.sampled_from(sorted(SHAPES))), ai
 
 def facts(it: Fleet) -> dict[str, Any]:
     """All that the planner reads of a fleet."""
-    kept = ("total", "available", "haunting", "others", "others_well", "strangers", "moving", "settled", "serving")
+    kept = (
+        "total",
+        "prepared",
+        "available",
+        "haunting",
+        "others",
+        "others_well",
+        "strangers",
+        "moving",
+        "settled",
+        "serving",
+    )
     return {
         **{name: getattr(it, name) for name in (*kept, "admitted", "steps", "restorable", "ailing", "unready")},
         "listed": {kind: list(it.listed(kind)) for kind in it._listed},

@@ -43,7 +43,8 @@ def test_stop_first_never_runs_more_than_n() -> None:
     bench = Bench(n=2, surge=0, unavailable=1).up()
     bench.roll(V2, V1)
 
-    assert bench.acts[0] == (Verb.RETIRE, "app-1.1")
+    begun = [act for act in bench.acts if act[0] is not Verb.CREATE]
+    assert begun[0] == (Verb.RETIRE, "app-1.1")
     assert not bench.violations
 
 
@@ -51,7 +52,8 @@ def test_a_batch_is_started_together() -> None:
     bench = Bench(n=4, surge=2).up()
     bench.roll(V2, V1)
 
-    assert [verb for verb, _ in bench.acts[:4]] == [Verb.CREATE, Verb.START, Verb.CREATE, Verb.START]
+    begun = [act for act in bench.acts if act[0] is not Verb.CREATE]
+    assert begun[:2] == [(Verb.START, "app-1.2"), (Verb.START, "app-2.2")]
 
 
 def test_a_version_that_never_gets_ready_leaves_the_fleet_as_it_was() -> None:

@@ -133,7 +133,6 @@ SHOWN = [
     line("schema-step", 0.1, phase="expanded", what="begins"),
     line("schema-step", 0.4, phase="expanded", what="done"),
     line("rollout-started", 3, kind="roll", **{"from": "v1", "to": "v2-never-ready"}, **STARTED),
-    line("act-done", 3.5, **about("1.2", "create", container="3f9c12")),
     line("act-done", 3.6, **about("1.2", "start")),
     line("act-done", 3.7, **about("1.2", "join", epoch=4)),
     line("act-done", 4.9, **about("1.2", "admit", epoch=5)),
@@ -191,6 +190,7 @@ def test_every_line_of_progress_reads_as_its_golden_file() -> None:
 
 HIDDEN = [
     ("act-intended", about("1.2", "create", in_flight=0)),
+    ("act-done", about("1.2", "create", container="3f9c12")),
     ("act-intended", about("1.1", "stop", in_flight=0)),
     ("act-done", about("1.1", "retire", epoch=3)),
     ("act-done", about("1.1", "unroute", epoch=3)),

@@ -1,5 +1,7 @@
 """The small decisions: what probes prove, who holds the lease, which fields go on."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -65,6 +67,24 @@ def test_one_pass_brings_a_replica_up_and_only_failures_in_a_row_eject_it() -> N
 def test_probes_are_fast_until_proven() -> None:
     assert pause_ms(after((True, 0)), READINESS) == 50
     assert pause_ms(after((True, 0), (True, 100)), READINESS) == 1000
+    assert pause_ms(after(), READINESS) == 50
+
+
+def test_what_fails_for_long_is_probed_less_and_less_often_and_is_noticed_late_by_a_small_part_of_that() -> None:
+    waited, late = 0, []
+    for many in range(400):
+        pause = pause_ms(after(*[(False, n) for n in range(many)]), READINESS)
+        late += [pause / waited] if waited >= 1000 else []
+        waited += pause
+    assert pause == READINESS.interval_ms
+    assert max(late) < 0.06
+
+
+def test_one_that_was_up_is_given_a_tenth_of_the_interval_between_the_failures_that_eject_it() -> None:
+    hasty = replace(READINESS, fast_interval_ms=10)
+
+    assert pause_ms(after((True, 0), (True, 100), (False, 1100)), hasty) == 100
+    assert pause_ms(after((True, 0)), hasty) == 11, "ten of them are past min-ready"
 
 
 def test_only_a_200_of_the_right_replica_is_ready() -> None:
