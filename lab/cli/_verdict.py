@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING
 import typer
 
 from lab.cli import _output
+from lab.cli._summary import append_summary, wanted
 
 if TYPE_CHECKING:
     from lab.operations.run import RunResult
 
 
 def show_run(run: "RunResult", *, as_json: bool) -> int:
+    from lab.operations.archive import report_on
     from lab.report import render_json, render_text
 
     folder = _short(run.folder)
     text = render_json(run.verdict) if as_json else _output.advice(render_text(run.verdict, data=folder))
     typer.echo(text, nl=False)
+    if wanted():
+        append_summary(report_on(run.folder))
     return run.exit_code
 
 

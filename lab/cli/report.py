@@ -1,51 +1,111 @@
-import json as jsonlib
-from typing import Annotated
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
-from lab.errors import Exit, LabError
+from lab.cli._summary import append_summary
+from lab.errors import LabError, UsageError
+
+if TYPE_CHECKING:
+    from lab.report import Report
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+    MD = "md"
+    JUNIT = "junit"
+    HTML = "html"
 
 
 @app.command()
 def report(
     run: Annotated[str | None, typer.Argument(help="The run; the last one unless given.")] = None,
+    format: Annotated[Format, typer.Option("--format", "-f", help="html is a file that opens offline.")] = Format.TEXT,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write it there; - is stdout.", metavar="FILE")
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option("--compare", help="Two runs, figure by figure.", metavar="A B")
+    ] = None,
+    all_runs: Annotated[bool, typer.Option("--list", help="The runs that there are, the oldest first.")] = False,
     project: Project = "default",
     json: Json = False,
 ) -> int:
-    """Show the verdict of a run again. Its exit code is the run's."""
-    from lab.proof import verdict_from_json
-    from lab.report import render_json, render_text
+    """Show the verdict of a run again, and all that was measured. Its exit code is the run's."""
+    from lab.operations.archive import find_run, report_on
 
+    chosen = Format.JSON if json else format
+    _refuse(chosen, run, compare, all_runs=all_runs)
     runs = open_lab(project).project.runs
-    folders = sorted(path for path in runs.iterdir() if path.is_dir()) if runs.exists() else []
-    chosen = [folder for folder in folders if run in {None, folder.name}]
-    if not chosen:
-        raise LabError(
-            id="no-run",
-            what=f"there is no run {run}" if run else "nothing was rolled yet",
-            where=str(runs),
-            fix="lab roll v2" if not folders else f"the last is {folders[-1].name}",
+    if all_runs or compare:
+        return _several(runs, compare, as_json=chosen is Format.JSON)
+    folder = find_run(runs, run)
+    told = report_on(folder)
+    if chosen is Format.HTML and out is None:
+        out = folder / "report.html"
+    # an app's answer may hold what no encoding can write
+    _write(_rendered(told, chosen, folder).encode(errors="replace").decode(), out)
+    if chosen is Format.MD:
+        append_summary(told)
+    return told.verdict.exit_code
+
+
+def _refuse(chosen: Format, run: str | None, compare: tuple[str, str] | None, *, all_runs: bool) -> None:
+    if sum((run is not None, compare is not None, all_runs)) > 1:
+        raise UsageError(id="report-of", what="a run, --compare and --list exclude each other", fix="give one of them")
+    if (compare or all_runs) and chosen not in {Format.TEXT, Format.JSON}:
+        raise UsageError(
+            id="report-format", what=f"several runs are told as text or json, not as {chosen}", fix="--format json"
         )
-    path = chosen[-1] / "verdict.json"
-    if not path.exists():
-        raise LabError(
-            id="no-verdict",
-            what=f"the run {chosen[-1].name} ended without a verdict",
-            where=str(chosen[-1]),
-            fix="what it left is there; lab report RUN shows an earlier one",
-            exit_code=Exit.NO_VERDICT,
-        )
+
+
+def _several(runs: Path, compare: tuple[str, str] | None, *, as_json: bool) -> int:
+    from lab.operations.archive import find_run, verdict_of, verdicts
+    from lab.report import render_compared, render_runs, runs_to_json
+
+    if compare is None:
+        found = verdicts(runs)
+        text = render_runs(found)
+    else:
+        found = [verdict_of(find_run(runs, name)) for name in compare]
+        text = render_compared(*found)
+    _output.result(text, runs_to_json(found), as_json=as_json)
+    return 0
+
+
+def _rendered(told: "Report", chosen: Format, folder: Path) -> str:
+    from lab.report import render_html, render_junit, render_markdown, render_report_json, render_text
+
+    match chosen:
+        case Format.TEXT:
+            return _output.advice(render_text(told.verdict, data=str(folder), details=True))
+        case Format.JSON:
+            return render_report_json(told)
+        case Format.MD:
+            return render_markdown(told)
+        case Format.JUNIT:
+            return render_junit(told)
+        case Format.HTML:
+            return render_html(told)
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None or str(out) == "-":
+        typer.echo(text, nl=False)
+        return
     try:
-        verdict = verdict_from_json(jsonlib.loads(path.read_text()))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
         raise LabError(
-            id="verdict-unreadable",
-            what=f"the verdict of {chosen[-1].name} cannot be read: {error!r}",
-            where=str(path),
-            fix="its ledgers are beside it; lab report of another run",
+            id="report-unwritable",
+            what=f"the report cannot be written: {error.strerror}",
+            where=str(out),
+            fix="--out FILE somewhere else",
         ) from error
-    typer.echo(render_json(verdict) if json else render_text(verdict, data=str(chosen[-1]), details=True), nl=False)
-    return verdict.exit_code
+    typer.echo(str(out))

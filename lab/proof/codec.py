@@ -19,7 +19,7 @@ class UnknownVerdictError(ValueError):
 
 
 def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
-    encoded = {"schema": SCHEMA, **_encode(verdict)}
+    encoded = {"schema": SCHEMA, **encode(verdict)}
     for drop in encoded["drops"]:
         drop["code"] = CODES[Class(drop["cls"])]
     return encoded
@@ -36,15 +36,15 @@ def verdict_from_json(encoded: Mapping[str, Any]) -> Verdict:
     return verdict
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
     if is_dataclass(value):
-        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, tuple):
-        return [_encode(item) for item in value]
+        return [encode(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _encode(item) for key, item in value.items()}
+        return {str(key): encode(item) for key, item in value.items()}
     return value
 
 

@@ -136,12 +136,12 @@ def _death(death: Loss) -> list[str]:
     version = f" ({death.version})" if death.version else ""
     dropped = [f"{count(number)} {cls}" for cls, number in death.dropped_by_class.items()]
     return [
-        f"{INDENT}container {death.replica}{version} died at {seconds(death.when_s)}: {_exit(death)}",
+        f"{INDENT}container {death.replica}{version} died at {seconds(death.when_s)}: {exit_words(death)}",
         f"{INDENT * 2}dropped on it: {', '.join(dropped) or 'nothing'}",
     ]
 
 
-def _exit(death: Loss) -> str:
+def exit_words(death: Loss) -> str:
     if death.exit_code is None:
         return "its exit code is not known"
     signal = SIGNALS.get(death.exit_code)

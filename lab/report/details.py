@@ -31,7 +31,7 @@ def exposure_rows(swaps: tuple[Exposure, ...]) -> list[tuple[str, ...]]:
         (
             swap.replica,
             swap.version,
-            _known(swap.in_flight_at_retire if swap.under_way is None else swap.under_way),
+            _known(_under_way(swap)),
             _known(swap.in_flight_at_stop),
             _known(swap.near),
             _known(swap.exposed) + (" (unexposed)" if swap.unexposed else ""),
@@ -40,6 +40,11 @@ def exposure_rows(swaps: tuple[Exposure, ...]) -> list[tuple[str, ...]]:
         )
         for swap in swaps
     ]
+
+
+def _under_way(swap: Exposure) -> int | None:
+    """What the controller saw last, or what the ledgers show in the moment itself: neither sees too much."""
+    return max((n for n in (swap.in_flight_at_retire, swap.under_way) if n is not None), default=None)
 
 
 def bound_rows(bounds: Bounds) -> list[tuple[str, str, str]]:

@@ -17,10 +17,10 @@ WORDS = {
 
 
 def headline(verdict: Verdict, marks: Marks) -> str:
-    return f"{_mark(verdict, marks)} {_went(verdict.run)} - {_told(verdict)}"
+    return f"{mark_of(verdict, marks)} {went(verdict.run)} - {_told(verdict)}"
 
 
-def _mark(verdict: Verdict, marks: Marks) -> str:
+def mark_of(verdict: Verdict, marks: Marks) -> str:
     if verdict.outcome is VerdictOutcome.FAIL or verdict.exit_code == 1:
         return marks.bad
     if verdict.run.rollout in {Outcome.PAUSED_ENVIRONMENT, Outcome.INTERRUPTED}:
@@ -28,7 +28,7 @@ def _mark(verdict: Verdict, marks: Marks) -> str:
     return marks.unknown if verdict.outcome is VerdictOutcome.INCONCLUSIVE else marks.good
 
 
-def _went(run: RunEcho) -> str:
+def went(run: RunEcho) -> str:
     if run.rollout is Outcome.NONE:
         return f"{run.from_version} watched for {seconds(run.duration_s)}"
     return f"{run.from_version} -> {run.to_version} {WORDS[run.rollout]} {seconds(run.duration_s)}"

@@ -27,3 +27,7 @@ def percent(share: float) -> str:
     """Two digits that count, rounded up as a limit has to be: 0.0031%, 0.22%, 3.4%, 23%."""
     points = Context(prec=2, rounding=ROUND_CEILING).create_decimal_from_float(share * 100)
     return f"{points.normalize():f}%"
+
+
+def share(value: float) -> str:
+    return f"{value:.1%}"

@@ -22,7 +22,7 @@ from lab.proof import (
 RUN = "r1"
 SECOND = 1_000_000_000
 START = 100 * SECOND
-VERSIONS = {"app-1.1": "v1", "app-2.1": "v1", "app-1.2": "v2"}
+VERSIONS = {"app-1.1": "v1", "app-2.1": "v1", "app-1.2": "v2", "app-2.2": "v2"}
 
 
 @dataclass(frozen=True, kw_only=True)
