@@ -13,7 +13,7 @@ from loadtest.outcomes import Kind, Outcome
 from loadtest.sender import ABORTED, Ask, Offered, Sender
 
 AGAIN_WITHIN_NS = 1_000_000_000
-_MOST_CUTS = 5
+_MOST_CUTS = 3
 
 There = Callable[[int], None]
 """Called when a session's first word has come, with the time of that."""

@@ -22,7 +22,7 @@ from loadtest.parcels import (
 )
 from loadtest.schedule import vary
 
-_INTERVAL_S = 0.1
+_STEPS = 10
 _PAGE = 20
 
 
@@ -99,11 +99,11 @@ class ParcelUser(OpenLoopUser):
 
     @cohort(weight=2, timed=False)
     def stream(self, turn: Turn) -> None:
-        turn.stream(events=_steps(turn), interval_ms=round(_INTERVAL_S * 1000))
+        turn.stream(events=_steps(turn), interval_ms=round(_interval_s(turn) * 1000))
 
     @cohort(weight=2, timed=False)
     def websocket(self, turn: Turn) -> None:
-        turn.websocket(messages=_steps(turn), pause_s=_INTERVAL_S)
+        turn.websocket(messages=_steps(turn), pause_s=_interval_s(turn))
 
     def store(self, turn: Turn) -> None:
         _, stored = _post(turn, some_recipient(turn.rng), some_address(turn.rng))
@@ -119,8 +119,12 @@ class ParcelUser(OpenLoopUser):
 
 
 def _steps(turn: Turn) -> int:
-    """Of a session that goes on about as long as a slow request."""
-    return max(2, round(vary(turn.slow_seconds, turn.rng) / _INTERVAL_S))
+    return round(vary(_STEPS, turn.rng))
+
+
+def _interval_s(turn: Turn) -> float:
+    """Between the steps of a session that goes on about as long as a slow request."""
+    return turn.slow_seconds / _STEPS
 
 
 def _post(turn: Turn, recipient: Recipient, address: str, *, same: Stored | None = None) -> tuple[str, Stored | None]:

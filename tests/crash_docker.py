@@ -19,6 +19,8 @@ from tests.crash_evidence import budgets_broken, points_missing
 from tests.e2e.conftest import ROOT, Done, LabCommand
 
 MINUTES = 4
+LOAD = ("--rate", "60", "--min-requests", "200")
+"""As much as a machine that does other things beside offers on time: its own overload drops requests too."""
 KINDS = ("between intent and effect", "between effect and done", "during drain")
 
 
@@ -55,7 +57,9 @@ class CrashLab:
         if done.exit_code != Exit.ENVIRONMENT or _json(done.out).get("error", {}).get("id") != "no-rollout":
             return done
         newest = self.events()[-1]
-        return self.lab("report", "--json") if newest.type == "run-ended" else self.lab("roll", version, "--json")
+        return (
+            self.lab("report", "--json") if newest.type == "run-ended" else self.lab("roll", version, *LOAD, "--json")
+        )
 
     def wrong(self, version: str, done: Done) -> list[str]:
         """Everything that is not as an undisturbed roll leaves it, of the fleet, of the run and of its journal."""
@@ -89,7 +93,7 @@ class CrashLab:
             journal.close()
 
     def _roll(self, at: str, version: str) -> Done:
-        words = command(at, self._file(at), "roll", version, "--json", "--project", self.lab.project)
+        words = command(at, self._file(at), "roll", version, *LOAD, "--json", "--project", self.lab.project)
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=MINUTES * 60, check=False)
         return Done(done.returncode, done.stdout, done.stderr)
 

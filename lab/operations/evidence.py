@@ -8,6 +8,7 @@ from pathlib import Path
 from lab.assembly import Lab
 from lab.controller import Ended
 from lab.errors import LabError
+from lab.migrate import forced_reason
 from lab.model import Ending
 from lab.operations.archive import earlier_rolls
 from lab.operations.timeline import deaths_of, services_of, steps_of, swaps_of
@@ -118,7 +119,7 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         schema_before=record.schema_before,
         schema_after=record.schema_after,
         schema_mode=record.schema_mode,
-        marks=record.marks,
+        marks=(*record.marks, *_forced(lab)),
         min_requests=record.min_requests,
         steps=steps_of(record.events),
         swaps=swaps_of(record.events),
@@ -128,6 +129,15 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         parcels=parcels,
         earlier=earlier_rolls(folder.parent, record.run, versions),
     )
+
+
+def _forced(lab: Lab) -> tuple[str, ...]:
+    """A schema step that was taken against the guard is no secret of that day: every later run shows it."""
+    try:
+        reason = forced_reason(lab.database())
+    except LabError:
+        return ()
+    return (f"a schema step taken against the guard ({reason})",) if reason else ()
 
 
 def _database(lab: Lab, run: str) -> tuple[tuple[Execution, ...] | None, frozenset[int] | None]:

@@ -129,9 +129,9 @@ def test_a_session_that_is_not_there_again_within_a_second_was_dropped(
 
 
 def test_a_session_that_is_cut_again_and_again_is_given_up(tmp_path: Path) -> None:
-    flags = ("--rate", "1", "--deadline-s", "6", "--cohorts", "websocket=1", "--max-requests", "1")
+    flags = ("--rate", "1", "--deadline-s", "3", "--cohorts", "websocket=1", "--max-requests", "1")
     always = lambda request: None if request.path == "/livez" else "websocket is sent away"  # noqa: E731
     with served(always) as stub, load(stub.url, tmp_path, *flags) as run:
         assert run.end() == 0
         kinds = [end["kind"] for end in run.ends().values()]
-    assert kinds == ["cut"] * 5 + ["cut-and-gone"]
+    assert kinds == ["cut"] * 3 + ["cut-and-gone"]

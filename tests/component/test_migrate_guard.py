@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import itertools
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +19,7 @@ from lab.database import Database
 from lab.errors import LabError
 from lab.migrate import leases
 from lab.migrate.waiting import Manner
+from lab.operations import evidence
 from sample_app.database import DatabaseError
 from sample_app.lease import Lease, VersionGoneError
 from tests.component.conftest import Postgres, StartApp
@@ -122,9 +127,6 @@ def test_one_whose_contraction_was_refused_by_the_table_is_not_kept_from_startin
 
 @contextlib.contextmanager
 def edited(plan: migrate.ChangePlan, phase: str, text: str) -> Iterator[migrate.ChangePlan]:
-    import tempfile
-    from dataclasses import replace
-
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(text)
         file.flush()
@@ -236,6 +238,10 @@ def test_force_is_recorded_with_its_reason_and_says_so_from_then_on(
     leave = migrate.Leave(force="the old one is a test of mine")
     migrate.step_up(backfilled, plan, plan.phase("contracted"), leave=leave)
     assert migrate.forced_reason(backfilled) == "contracted: the old one is a test of mine"
+    lab: Any = SimpleNamespace(database=lambda: backfilled)
+    assert evidence._forced(lab) == (
+        "a schema step taken against the guard (contracted: the old one is a test of mine)",
+    )
     broken = old.ask("GET", "/parcels")
     assert (broken.status, broken.error["code"]) == (500, "42703")
     assert start_app(reached(backfilled), "v1", ready=False).ended() == 78

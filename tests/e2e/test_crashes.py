@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from tests.crash_at import Passed
-from tests.crash_docker import KINDS, CrashLab, of_kind
+from tests.crash_docker import KINDS, LOAD, CrashLab, of_kind
 from tests.e2e.conftest import ROOT, LabCommand, assert_clean
 
 pytestmark = pytest.mark.docker
@@ -78,7 +78,7 @@ def test_a_full_disk_ends_the_command_with_its_place_and_with_room_the_roll_goes
     lab, folder = on_a_small_disk
     lab.up("--replicas", "2", "--schema", "backfilled")
     filler = folder / "filler"
-    with lab.begin("roll", "v2", "--json") as roll:
+    with lab.begin("roll", "v2", *LOAD, "--json") as roll:
         assert roll.stderr is not None
         assert any("draining" in line for line in roll.stderr)
         with filler.open("wb") as file:

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from lab.journal import SqliteJournal
+from tests.crash_docker import LOAD
 from tests.crash_evidence import budgets_broken
 from tests.e2e.conftest import ROOT, Done, LabCommand
 from tests.steps import Step, What, steps
@@ -87,7 +88,7 @@ def _take(lab: LabCommand, step: Step, before: Stand) -> tuple[Stand, list[str]]
             subprocess.run(["docker", "kill", name], check=True, capture_output=True)
     to = OTHER[before.version]
     budgets = ("--max-surge", step.surge_of(before.replicas), "--max-unavailable", step.unavailable)
-    rolling = Rolling(lab, "roll", to, *(str(word) for word in budgets), "--json")
+    rolling = Rolling(lab, "roll", to, *(str(word) for word in budgets), *LOAD, "--json")
     said = rolling.say(step, before.replicas) if step.what in WORDS else Done(0, "", "")
     done = rolling.ended()
     obeyed = said.exit_code == 0

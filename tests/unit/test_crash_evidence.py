@@ -68,4 +68,4 @@ def test_a_list_without_one_of_its_points_is_not(name: str) -> None:
 
 def test_an_effect_that_no_record_tells_of_is_seen() -> None:
     stray = Passed(name="before stop", nth=1, verb="stop", replica="app-9.1")
-    assert points_missing([*points(*NAMES), stray], EVENTS) == ["('stop', 'app-9.1') is in no journal: ['before stop']"]
+    assert points_missing([*points(*NAMES), stray], EVENTS) == ["app-9.1: no act has ['before stop']"]

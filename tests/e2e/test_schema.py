@@ -1,0 +1,57 @@
+"""The whole way of a schema change, by the command: planned on a copy, expanded, rolled, contracted in the end."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.conftest import LabCommand
+
+pytestmark = pytest.mark.docker
+
+
+def test_a_change_is_carried_from_base_to_contracted_and_never_back(new_lab: Callable[[str], LabCommand]) -> None:
+    lab = new_lab("sch-way")
+    lab.up("--replicas", "1", "--schema", "base")
+
+    plan = lab("migrate", "plan", "--json").json
+    assert [step["phase"] for step in plan["steps"]] == ["expanded", "backfilled", "contracted"]
+    assert {f["lock"] for f in plan["steps"][0]["footprint"]} == {"AccessExclusiveLock"}
+    status = lab("migrate", "status", "--json").json
+    assert (status["phase"], [lease["version"] for lease in status["leases"]]) == ("base", ["v1"])
+    assert (status["without_lease"], status["under_way"], status["gone"]) == ([], [], {})
+
+    early = lab("migrate", "contract")
+    assert (early.exit_code, "lab migrate expand" in early.err) == (3, True)
+    assert lab("migrate", "expand", "--dry-run").exit_code == 0
+    assert lab("migrate", "status", "--json").json["phase"] == "base"
+    for command, phase in (("expand", "expanded"), ("backfill", "backfilled")):
+        assert lab("migrate", command, "--json").json == {"schema": "lab.migrate/1", "phase": phase, "changed": True}
+
+    running = lab("migrate", "contract")
+    assert running.exit_code == 3
+    assert "leases: app-1.1 holds a lease for v1" in running.err
+    assert "routes: app-1.1 (v1, ready" in running.err
+    assert lab("roll", "v2", "--no-load").exit_code == 0
+    back = lab("migrate", "rollback")
+    assert (back.exit_code, "app-1.2 holds a lease for v2" in back.err) == (3, True)
+
+    target = lab("migrate", "contract")
+    assert target.exit_code == 3
+    assert "lab migrate contract --project sch-way --give-up v1" in target.err
+    time.sleep(max(0.0, 11 - _soaked(lab)))
+    done = lab("migrate", "contract", "--give-up", "v1", "--json").json
+    assert (done["phase"], done["changed"], {proof["holds"] for proof in done["guard"]}) == ("contracted", True, {True})
+
+    for words in (["roll", "v1", "--anyway"], ["rollback"], ["rollback", "--to", "v1"]):
+        refused = lab(*words)
+        assert refused.exit_code == 3, words
+        assert "contracted" in refused.err
+    assert lab.status()["ready"] == 1
+
+
+def _soaked(lab: LabCommand) -> float:
+    (soak,) = (
+        proof for proof in lab("migrate", "plan", "--no-measure", "--json").json["guard"] if proof["name"] == "soak"
+    )
+    return float(soak["found"].split()[0])
