@@ -92,6 +92,21 @@ def check(lab: Lab, request: UpRequest) -> None:
             what=f"the fleet runs {now.version}, not {request.version}",
             fix=f"lab roll {request.version}",
         )
+    _refuse_gone(lab, request, now)
+
+
+def _refuse_gone(lab: Lab, request: UpRequest, now: Revision | None) -> None:
+    """A phase that the version can never run on is not gone to for its sake."""
+    if request.schema is None or lab.plan is None:
+        return
+    name = now.version if now else request.version or next(iter(lab.manifest.versions))
+    serves_as = now.serves_as if now else lab.manifest.version(name).serves_as
+    if serves_as in lab.plan.gone_at(request.schema):
+        raise LabError(
+            id="schema-does-not-serve",
+            what=f"the phase {request.schema} does not serve {name}, and never will",
+            fix="another --schema, or a --version that it serves: lab migrate status",
+        )
 
 
 def _refuse_unfinished(history: History) -> None:
