@@ -5,6 +5,7 @@ Nothing is simulated here but the world's answers: they are the recorded ones, e
 
 import asyncio
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,9 +102,12 @@ def _parts(lines: Iterable[str]) -> list[_Part]:
 def _tape(part: _Part, events: Sequence[Event], until: int | None) -> tuple[Tape, Event | None]:
     run, after = part.about["run"], part.after
     its = [e for e in events if e.run == run and e.seq > after and (until is None or e.seq <= until)]
+    recorded = [e for e in its if e.type in _ITS_OWN]
+    told = [look["after"] for look in part.looks]
     tape = Tape(
         before=[e for e in events if e.seq <= after],
-        recorded=[e for e in its if e.type in _ITS_OWN],
+        recorded=recorded,
+        looks_before=[bisect_left(told, e.seq) for e in recorded],
         failed=part.failed,
         now=part.about["begin"],
     )

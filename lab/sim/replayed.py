@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,16 +37,16 @@ class _DiffersError(BaseException):
 class Tape:
     """The journal that was, given out again record by record as it is decided anew. Clock and watch go by it.
 
-    `before`: what the journal had at the beginning. `at`: how many of the recorded were decided again.
+    `before`: what the journal had at the beginning. `at`: how many of the recorded were decided again. `looks_before`:
+    how often it had looked when each of them was written; what goes on beside the looks keeps its place among them.
     """
 
     before: list[Event]
     recorded: list[Event]
+    looks_before: list[int]
     failed: list[dict[str, Any]]
     now: int
     at: int = 0
-    looked: int | None = None
-    """How far the journal was at the next look; None: there is none."""
     looks: int = 0
     failures: int = 0
     _acts: dict[str, int] = field(default_factory=dict)
@@ -96,11 +98,14 @@ class Tape:
 
     # who plays it waits here
 
-    async def reach(self, seq: int) -> None:
-        """Until the record of that number is decided again, if it is one of these."""
-        if self.recorded and seq >= self.recorded[0].seq:
-            at = next((i for i, e in enumerate(self.recorded) if e.seq > seq), len(self.recorded))
-            await self._until(lambda: self.at >= at)
+    async def look(self, line: Mapping[str, Any]) -> None:
+        """Until all is written, and all has failed, that was before that look."""
+        await self._until(self._written(line["after"]), failures=line["failures"])
+        self.looks += 1
+
+    def _written(self, seq: int) -> int:
+        """How many records of these have no higher number."""
+        return bisect_right(self.recorded, seq, key=lambda e: e.seq)
 
     async def outcome(self, replica: str) -> Mapping[str, Any]:
         """What the newest intent for that replica led to, once all that was written before it is written again."""
@@ -112,31 +117,16 @@ class Tape:
             if event.type == "act-intended":
                 break
             if event.type == "act-done":
-                await self._come_to(i, event.seq)
+                await self._until(i, looks=self.looks_before[i])
+                self.failures += "refused" in event.data
                 return event.data
         for line in self.failed:
             if line["failed"] == replica and self._began_last_before(began, line["after"]):
-                await self._fail(line)
-        await self.run_out()
+                await self._until(self._written(line["after"]), looks=line["looks"])
+                self.failures += 1
+                raise error_of(line)
+        await self._never()
         raise _OverError
-
-    async def _come_to(self, at: int, seq: int) -> None:
-        """Until so many records are decided again, and all looks are over that were before record `seq`."""
-        await self._until(lambda: self.at >= at and (self.looked is None or self.looked >= seq))
-
-    async def _fail(self, line: Mapping[str, Any]) -> None:
-        """Between the looks between which it failed then."""
-        await self.reach(line["after"])
-        await self._until(lambda: self.looks >= line["looks"])
-        self.failures += 1
-        raise error_of(line)
-
-    async def have_failed(self, many: int) -> None:
-        await self._until(lambda: self.failures >= many)
-
-    async def run_out(self) -> None:
-        """Until all is decided again: who was killed here had others at work beside it."""
-        await self._until(lambda: self.at == len(self.recorded))
 
     def _began_last_before(self, began: int, after: int) -> bool:
         """Whether a failure told after that record is of the intent that stands at `began`."""
@@ -148,13 +138,22 @@ class Tape:
         ]
         return bool(intents) and intents[-1] == began
 
-    async def _until(self, it_is_so: Callable[[], bool]) -> None:
-        turns, seen = 0, self.at
-        while not it_is_so():
-            turns, seen = (turns + 1, seen) if self.at == seen else (0, self.at)
+    async def _until(self, at: int, *, looks: int = 0, failures: int = 0) -> None:
+        turns, seen = 0, self._far
+        while self.at < at or self.looks < looks or self.failures < failures:
+            turns, seen = (turns + 1 if self._far == seen else 0), self._far
             if turns > MOST_TURNS:
                 raise _DiffersError(self.seq, self.next_one, None)
             await asyncio.sleep(0)
+
+    async def _never(self) -> None:
+        """The controller was killed in it: as long as anything else goes on."""
+        with suppress(_DiffersError):
+            await self._until(len(self.recorded) + 1)
+
+    @property
+    def _far(self) -> tuple[int, int, int]:
+        return self.at, self.looks, self.failures
 
 
 def _plain(type: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,14 +179,10 @@ class Eyes:
 
     async def look(self, *, whole: bool) -> Sight:
         if self._next == len(self.looks):
-            await self.tape.run_out()
             raise _OverError
         line = self.looks[self._next]
         self._next += 1
-        await self.tape.reach(line["after"])
-        await self.tape.have_failed(line["failures"])
-        self.tape.looked = self.looks[self._next]["after"] if self._next < len(self.looks) else None
-        self.tape.looks = self._next
+        await self.tape.look(line)
         self.tape.now = line["unseen"] if "unseen" in line else line["look"]
         if "unseen" in line:
             raise error_of(line)
