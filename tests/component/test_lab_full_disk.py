@@ -1,9 +1,7 @@
 """The journal's own disk is really full: no effect without its record, a clear end, and a fleet that serves on."""
 
 import asyncio
-import os
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,28 +15,15 @@ from lab.ports import Event
 from tests.effects import told_of
 from tests.lab_world import ProcessEngine, new_fleet, proxy_process
 from tests.proxy_world import PATIENCE, Load
+from tests.small_disk import fill, small_disk
 
 V1, V2 = 1, 2
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with little room."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("who is not root cannot mount a disk")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
-
-
-def fill(disk: Path) -> Path:
-    filler = disk / "filler"
-    with filler.open("wb") as file:
-        room = os.statvfs(disk)
-        os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
-    return filler
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", size="1m"):
+        yield tmp_path / "disk"
 
 
 class Auditor:
@@ -83,23 +68,23 @@ def when(verb: str, type: str, then: Callable[[], object]) -> Callable[[Event], 
     ("type", "verb"), [("act-done", "retire"), ("act-intended", "create")], ids=["between two acts", "within an act"]
 )
 async def test_a_full_disk_ends_the_rollout_before_its_next_step_and_with_room_it_goes_on(
-    tmp_path: Path, small_disk: Path, type: str, verb: str
+    tmp_path: Path, disk: Path, type: str, verb: str
 ) -> None:
-    audit = Auditor(small_disk / "journal.db")
+    audit = Auditor(disk / "journal.db")
     with proxy_process(tmp_path) as proxy, new_fleet(tmp_path) as fleet, told_of(ProcessEngine, audit.point):
-        fleet.disk = small_disk
+        fleet.disk = disk
         async with proxy.gateway() as gateway, held_lease(gateway, tmp_path):
             assert (await fleet.roll(gateway, V1)).ending is Ending.DONE
             load = Load(proxy.port, 4)
             async with load.running():
                 with pytest.raises(JournalError) as told:
-                    await fleet.roll(gateway, V2, V1, on_event=when(verb, type, lambda: fill(small_disk)))
+                    await fleet.roll(gateway, V2, V1, on_event=when(verb, type, lambda: fill(disk)))
                 at_its_end = audit.effects
                 await until(lambda: load.good > 50)
                 assert audit.effects == at_its_end, "something was done after it had ended"
-                assert_told(told.value, small_disk)
+                assert_told(told.value, disk)
 
-                (small_disk / "filler").unlink()
+                (disk / "filler").unlink()
                 assert (await fleet.roll(gateway, V2, V1)).ending is Ending.DONE
                 assert await fleet.standing(gateway) == [("v2", "running", "ready")] * 2
         assert (load.bad, audit.unrecorded) == ([], [])

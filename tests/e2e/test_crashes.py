@@ -4,8 +4,6 @@ What goes on with it ends as if nothing had been. `make soak-crashes` does it at
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -15,6 +13,7 @@ import pytest
 from tests.crash_at import Passed
 from tests.crash_docker import KINDS, LOAD, CrashLab, of_kind
 from tests.e2e.conftest import ROOT, LabCommand, assert_clean
+from tests.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.docker
 SEED = 4
@@ -59,17 +58,9 @@ def on_a_small_disk(new_lab: Callable[[str], LabCommand]) -> Iterator[tuple[LabC
     """A lab whose folder is a file system of its own."""
     lab = new_lab("crash-disk")
     folder = ROOT / ".lab" / lab.project
-    folder.mkdir(parents=True, exist_ok=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "none", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("who is not root cannot mount a disk")
-    try:
+    with small_disk(folder, size="64m"):
         yield lab, folder
-    finally:
         lab("down")
-        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def test_a_full_disk_ends_the_command_with_its_place_and_with_room_the_roll_goes_on(
@@ -77,13 +68,10 @@ def test_a_full_disk_ends_the_command_with_its_place_and_with_room_the_roll_goes
 ) -> None:
     lab, folder = on_a_small_disk
     lab.up("--replicas", "2", "--schema", "backfilled")
-    filler = folder / "filler"
     with lab.begin("roll", "v2", *LOAD, "--json") as roll:
         assert roll.stderr is not None
         assert any("draining" in line for line in roll.stderr)
-        with filler.open("wb") as file:
-            room = os.statvfs(folder)
-            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
+        filler = fill(folder)
         out, _ = roll.communicate(timeout=60)
     error = json.loads(out)["error"]
     assert (roll.returncode, error["id"], error["where"]) == (3, "journal-write", str(folder / "journal.db"))
