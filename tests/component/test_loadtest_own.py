@@ -1,10 +1,10 @@
 """A locustfile of one's own: under the lab's schedule, in the lab's ledger, and as honest as the lab's."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
-
-import pytest
 
 from tests.loadtest_world import ROOT, Request, load, served
 
@@ -35,6 +35,7 @@ def test_the_example_of_the_page_runs_and_all_its_requests_are_in_the_ledger(tmp
     assert {end["outcome"] for end in ends.values()} == {"ok"}
     assert offers.keys() == ends.keys() == {rid for rid in seen if "-probe-" not in rid}
     assert {offer["cohort"] for offer in offers.values()} == {"look", "store"}
+    assert len({offer["due"] for offer in offers.values()}) == len(offers)  # a task's second is due when it is asked
     stored = [rid for rid, offer in offers.items() if offer["method"] == "POST"]
     assert {stub.parcels[ends[rid]["ack"]]["key"] for rid in stored} == {offers[rid]["key"] for rid in stored}
     assert run.ledger_lines()[0]["cohorts"] == {"look": 0.75, "store": 0.25}
@@ -130,22 +131,42 @@ class More(ParcelUser):
     assert set(run.outcomes().values()) == {"ok"}
 
 
-@pytest.mark.parametrize(
-    ("text", "flags", "message"),
-    [
-        ("class Plain(HttpUser):\n    @task\n    def go(self): ...", (), "Plain writes no ledger"),
-        ("class A(LedgerMixin, User):\n    @task\n    class B(TaskSet): ...", (), "A: B is a TaskSet"),
-        ("class A(ParcelUser): ...\nclass B(ParcelUser): ...", (), "there must be one OpenLoopUser"),
-        ("import nothing_of_that_name", (), "cannot be imported: ModuleNotFoundError"),
-        ("class A(ParcelUser): ...", ("--cohorts", "reed=1"), "there is no cohort reed; there are read,"),
-    ],
-)
-def test_a_locustfile_that_cannot_be_used_is_wrong_usage_and_says_what_to_change(
-    tmp_path: Path, text: str, flags: tuple[str, ...], message: str
-) -> None:
-    with load("http://127.0.0.1:1", tmp_path, "--locustfile", written(tmp_path, text), *flags) as run:
+UNUSABLE = {
+    "class Plain(HttpUser):\n    @task\n    def go(self): ...": "Plain writes no ledger",
+    "class A(LedgerMixin, User):\n    @task\n    class B(TaskSet): ...": "A: B is a TaskSet",
+    "class A(ParcelUser): ...\nclass B(ParcelUser): ...": "there must be one OpenLoopUser",
+    "import nothing_of_that_name": "cannot be imported: ModuleNotFoundError",
+    "class A(LedgerMixin, User):\n    @task\n    def with_a_name_that_goes_on(self): ...": "is part of each",
+}
+LOOK = """
+import sys
+from gevent import monkey
+monkey.patch_all()
+from loadtest.own_file import BadLocustfile, users_of
+from loadtest.settings import parse
+for path in sys.argv[1:]:
+    try:
+        print(users_of(parse(["--target", "http://x", "--run", "r" * 38, "--locustfile", path])))
+    except BadLocustfile as error:
+        print(error)
+"""
+
+
+def test_a_locustfile_that_cannot_be_used_says_what_to_change(tmp_path: Path) -> None:
+    paths = []
+    for number, text in enumerate(UNUSABLE):
+        (tmp_path / str(number)).mkdir()
+        paths.append(written(tmp_path / str(number), text))
+    command = [sys.executable, "-c", LOOK, *paths, str(tmp_path / "none.py")]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    for message, line in zip([*UNUSABLE.values(), "there is no such Python file"], said, strict=True):
+        assert message in line
+
+
+def test_a_cohort_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    with load("http://127.0.0.1:1", tmp_path, "--cohorts", "reed=1") as run:
         assert run.end() == 2
-        assert message in run.lines[-1]["message"]
+        assert "there is no cohort reed; there are read," in run.lines[-1]["message"]
         assert not run.ledger.exists()
 
 
