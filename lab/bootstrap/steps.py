@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.bootstrap import engine, environment, machine, shim
+from lab.bootstrap import browser, engine, environment, machine, shim
 from lab.bootstrap.packages import Apt
 from lab.errors import LabError
 
@@ -58,6 +58,8 @@ def _set_up(*, dev: bool, with_engine: bool) -> None:
         _step("lab command", command)
     if with_engine:
         _step("docker engine", docker)
+    if dev and with_engine:
+        _step("browser", lambda: browser.ensure(facts, apt))
 
 
 def _step(name: str, work: Callable[[], tuple[bool, str]]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from lab.assembly import Lab
 from lab.controller import Ended
 from lab.errors import LabError
+from lab.latency_log import write_latency_log
 from lab.migrate import forced_reason
 from lab.model import Ending
 from lab.operations.archive import earlier_rolls
@@ -72,12 +73,13 @@ def keep_living_logs(lab: Lab, folder: Path) -> None:
 
 
 def conclude(lab: Lab, folder: Path, record: RunRecord) -> Verdict:
-    """Judge the run and write its artefacts: verdict.json, report.txt, events.jsonl."""
+    """Judge the run and write its artefacts: verdict.json, report.txt, events.jsonl, latency.hlog."""
     facts = _facts(lab, folder, record)
     if record.measured:
         client = read_client(_lines(folder / "client.jsonl"))
         proxy = read_proxy(_lines(folder / "proxy.jsonl"))
         verdict = judge(facts, client, proxy, _app_logs(folder))
+        write_latency_log(folder / "latency.hlog", client, verdict.latency.excluded_cohorts)
     else:
         verdict = judge(facts, None, None, ())
     (folder / "events.jsonl").write_text("".join(json.dumps(asdict(e)) + "\n" for e in record.events))

@@ -38,7 +38,7 @@ def timeline_chart(timeline: Timeline, run: RunEcho) -> str:
         *_titles(timeline.seconds),
     ]
     box = f"0 0 {WIDTH:.0f} {HEIGHT:.0f}"
-    return f'<svg viewBox="{box}" role="img" aria-label="Timeline">{"".join(parts)}</svg>'
+    return f'<svg viewBox="{box}" role="img">{"".join(parts)}</svg>'
 
 
 def letter(number: int) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.bootstrap import engine, packages, shim
+from lab.bootstrap import browser, engine, packages, shim
 from lab.bootstrap.engine import Plan, Start
 from lab.bootstrap.environment import Stamp
 from lab.bootstrap.machine import Machine, is_debian
@@ -205,3 +205,46 @@ def test_a_moved_clone_or_another_python_needs_a_fresh_environment():
     assert replace(STAMP, digest="2").reusable(STAMP)
     assert not replace(STAMP, clone="/b").reusable(STAMP)
     assert not replace(STAMP, python="3.13").reusable(STAMP)
+
+
+class Packages(packages.Apt):
+    """A release that offers some packages, and installs none of them."""
+
+    def __init__(self, *offered: str) -> None:
+        super().__init__(say=lambda _: None)
+        self.offered = set(offered)
+        self.installed: list[str] = []
+
+    def offers(self, names):
+        return self.offered & set(names)
+
+    def install(self, packages):
+        self.installed += packages
+        raise shim.LabError(id="apt-install", what="no network", fix="")
+
+
+@pytest.mark.parametrize(
+    ("offered", "installed"),
+    [
+        (("chromium", "chromium-headless-shell"), ["chromium-headless-shell"]),
+        (("chromium",), ["chromium"]),
+        ((), []),
+    ],
+)
+def test_the_tests_browser_is_the_smallest_there_is_and_its_lack_stops_nothing(monkeypatch, offered, installed):
+    monkeypatch.setattr(browser, "find", lambda: None)
+    apt = Packages(*offered)
+
+    changed, note = browser.ensure(ROOT_ON_DEBIAN, apt)
+
+    assert (changed, apt.installed) == (False, installed)
+    assert "skipped" in note
+
+
+def test_nothing_is_installed_where_a_browser_is_or_nothing_may_be_installed(monkeypatch):
+    apt = Packages("chromium")
+    monkeypatch.setattr(browser, "find", lambda: "/usr/bin/chromium")
+    assert browser.ensure(ROOT_ON_DEBIAN, apt) == (False, "/usr/bin/chromium")
+    monkeypatch.setattr(browser, "find", lambda: None)
+    assert "sudo apt-get" in browser.ensure(replace(ROOT_ON_DEBIAN, root=False), apt)[1]
+    assert apt.installed == []
