@@ -1,8 +1,10 @@
 """The load as the controller drives it: begun when `start` returns, its ledger closed when `stop` does."""
 
+import asyncio
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from lab import traffic
 from lab.errors import LabError
-from lab.traffic import HostSource, Load, LoadPlan
+from lab.traffic import ContainerSource, HostSource, Load, LoadPlan
 from tests.loadtest_world import ROOT, Stub, served
 from tests.proxy_world import eventually
 
@@ -97,6 +99,9 @@ class Script:
         with os.fdopen(self._read, "rb") as told:
             told.read()
 
+    def adopt(self, plan: LoadPlan) -> Iterable[bytes] | None:
+        return self.start(plan) if self._lines else None
+
     def stop(self) -> None:
         if not self.stopped:
             self.stopped = True
@@ -132,3 +137,53 @@ async def test_what_is_no_line_of_the_load_is_passed_over() -> None:
     await load.start()
     await load.stop()
     assert script.stopped
+
+
+async def test_a_load_that_a_killed_controller_had_started_is_adopted_as_it_runs_and_ended_in_order() -> None:
+    script = Script({"type": "started", "t": 1, "run": "r1", "rate": 1}, {"type": "tick", "t": 2, "finished": 9})
+    load = Load(script, PLAN)
+
+    assert await load.adopt()
+    await eventually(lambda: load.tick.get("finished") == 9)
+    await load.stop()
+    assert script.stopped
+
+
+async def test_where_there_is_no_load_to_adopt_none_is_stopped_or_waited_for() -> None:
+    script = Script()
+    load = Load(script, PLAN)
+
+    assert not await load.adopt()
+    async with asyncio.timeout(5):
+        await load.stop()
+    assert not script.stopped
+    script.stop()
+
+
+class Host:
+    """An engine with one load, of the run `r1`."""
+
+    def __init__(self) -> None:
+        self.copied: list[str] = []
+
+    def find(self, role: str, *, run: str) -> str | None:
+        return "c" if (role, run) == ("load", "r1") else None
+
+    def follow(self, container: str) -> list[bytes]:
+        return [container.encode()]
+
+    def copy_out(self, container: str, path: str, _into: Path) -> None:
+        self.copied.append(f"{container}:{path}")
+
+
+def test_only_the_load_of_the_same_run_is_adopted_and_what_it_wrote_is_read_where_it_is(tmp_path: Path) -> None:
+    host: Any = Host()
+    fetched: list[str] = []
+    there = ContainerSource(host, image="load", compose_name="lab-x", fetch=lambda run, _into: fetched.append(run))
+
+    assert there.adopt(replace(PLAN, run="another")) is None
+    there.collect("another", tmp_path)
+    assert there.adopt(PLAN) == [b"c"]
+    there.collect("r1", tmp_path)
+
+    assert (fetched, host.copied) == (["another"], ["c:/runs/r1"])

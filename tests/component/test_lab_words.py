@@ -245,5 +245,6 @@ async def test_a_paused_rollout_that_was_interrupted_is_gone_on_with_by_another_
         assert await fleet.standing(gateway) == [("v2", "running", "ready")] * 2
 
     assert (first.ending, mixed, ended.ending) == (Ending.INTERRUPTED, {"v1", "v2"}, Ending.DONE)
-    assert later.happened[0] == "resumed"
+    assert [e.data["reason"] for e in later.events if e.data.get("happening") == "resumed"] == ["asked by an operator"]
+    assert [e for e in later.events if e.type == "refused"] == []
     assert load.bad == []
