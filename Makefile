@@ -37,17 +37,17 @@ test: ## run all tests (some start containers)
 	@$(SET_UP) --dev
 	$(VENV)/python -m pytest
 
-bench: ## what the command and the rollout engine cost, against tests/bench/limits.toml
+bench: ## what the command, a roll and the rollout engine cost, against tests/bench/limits.toml
 	@$(SET_UP) --dev
-	@$(VENV)/python -m tests.bench.lab; lab=$$?; $(VENV)/python -m tests.bench.engine && exit $$lab
+	@failed=0; for part in lab roll engine; do $(VENV)/python -m tests.bench.$$part || failed=1; done; exit $$failed
 
 bench-first: ## the same and a first `make lab-up`; removes the lab's images before it
 	@$(SET_UP) --dev
 	@$(VENV)/python -m tests.bench.lab --first
 
 bench-load: ## how much load this machine can offer on time
-	@$(SET_UP) --dev --no-engine
-	@$(VENV)/python -m tests.bench.loadtest
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.bench.loadtest; stub=$$?; $(VENV)/python -m tests.bench.loadtest --lab && exit $$stub
 
 bench-proxy: ## the proxy beside nginx, HAProxy and a plain aiohttp one; 7 minutes; writes docs
 	@$(SET_UP) --dev --no-engine

@@ -150,11 +150,14 @@ async def _loaded(port: int, load: Load) -> AsyncIterator[None]:
 
 async def _offer(session: aiohttp.ClientSession, port: int, load: Load) -> None:
     running: set[asyncio.Task[None]] = set()
-    while True:
-        one = asyncio.create_task(_request(session, port, load))
-        running.add(one)
-        one.add_done_callback(running.discard)
-        await asyncio.sleep(1 / REQUESTS_PER_SECOND)
+    try:
+        while True:
+            one = asyncio.create_task(_request(session, port, load))
+            running.add(one)
+            one.add_done_callback(running.discard)
+            await asyncio.sleep(1 / REQUESTS_PER_SECOND)
+    finally:
+        await asyncio.gather(*running)
 
 
 async def _request(session: aiohttp.ClientSession, port: int, load: Load) -> None:
