@@ -1,21 +1,22 @@
 """`make bench-load`: the highest rate that one process offers on time, `target NAME VALUE LIMIT ok|MISSED`.
 
-On time: the schedule lag's p99 stays under 50 ms, everything is sent and nothing fails. Against a stub first. With a
-URL, against that: `python -m tests.bench.loadtest http://127.0.0.1:8080` goes through a whole lab that is up; of that
-the machine decides, and it has no limit. With a number, only that rate, for a look.
+On time: the schedule lag's p99 stays under 50 ms, everything is sent and nothing fails. Against a stub; with `--lab`
+through a whole lab, which has no limit: the machine decides. With a number, only that rate, for a look.
 """
 
+import json
 import multiprocessing
+import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tests.loadtest_world import load, served
+from tests.loadtest_world import ROOT, load, served
 
 LIMIT = tomllib.loads(Path(__file__).with_name("limits.toml").read_text())["load"]["load-rate"]
 LAG_P99_MS = 50.0
@@ -28,8 +29,9 @@ def main(argument: str) -> int:
         with stub() as url:
             print(measure(url, int(argument)))
         return 0
-    if argument:
-        print(f"target lab-load-rate {highest(argument, RATES)} - ok", flush=True)
+    if argument == "--lab":
+        with lab() as url:
+            print(f"target lab-load-rate {highest(url, RATES, '--published-port')} - ok", flush=True)
         return 0
     with stub() as url:
         found = highest(url, [rate for rate in RATES if rate >= LIMIT])
@@ -37,26 +39,37 @@ def main(argument: str) -> int:
     return 0 if found >= LIMIT else 1
 
 
-def highest(url: str, rates: list[int] | tuple[int, ...]) -> int:
+def highest(url: str, rates: Sequence[int], *flags: str) -> int:
     """The last before the first that fails; each has a second chance, for other work on the machine."""
     good = 0
     for rate in rates:
-        if not any(on_time(measure(url, rate)) for _ in range(2)):
+        if not any(on_time(measure(url, rate, *flags)) for _ in range(2)):
             break
         good = rate
     return good
 
 
 def on_time(last: dict[str, Any]) -> bool:
-    print(f"load: {last.get('offered', 0) / SECONDS:.0f}/s, lag p99 {last.get('lag_p99_ms')} ms", flush=True)
+    told = ", ".join(f"{name} {last.get(name)}" for name in ("offered", "failed", "not_sent", "lag_p99_ms"))
+    print(f"load: {told}", flush=True)
     return last["type"] == "finished" and last["lag_p99_ms"] < LAG_P99_MS and not (last["failed"] or last["not_sent"])
 
 
-def measure(url: str, rate: int) -> dict[str, Any]:
-    flags = ("--rate", str(rate), "--max-seconds", str(SECONDS))
+def measure(url: str, rate: int, *more: str) -> dict[str, Any]:
+    flags = ("--rate", str(rate), "--max-seconds", str(SECONDS), *more)
     with tempfile.TemporaryDirectory() as runs, load(url, Path(runs), *flags) as run:
         run.end()
         return run.lines[-1]
+
+
+@contextmanager
+def lab() -> Iterator[str]:
+    command, project = [sys.executable, "-m", "lab"], ["--project", "bench-load"]
+    up = subprocess.run([*command, "up", "--json", *project], cwd=ROOT, capture_output=True, check=True)
+    try:
+        yield json.loads(up.stdout)["url"]
+    finally:
+        subprocess.run([*command, "down", *project], cwd=ROOT, capture_output=True, check=True)
 
 
 @contextmanager
