@@ -38,7 +38,7 @@ def lifecycles() -> str:
             "## A rollout",
             "",
             "`paused` and `paused-back` do not end the rollout: it goes on when somebody says so. Paused by a failure",
-            "it ends the command that ran it, paused by an operator's word that command waits for the next one. What is",
+            "it ends the command that ran it, paused by an operator's word it waits for the next. What is",
             "not drawn at a phase is refused there, and what has ended has ended.",
             "",
             *_diagram(_rollout_arrows()),
