@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from lab import migrate
 from lab.assembly import Lab
@@ -57,7 +58,7 @@ async def contract(lab: Lab, removal: Removal, told: Told) -> Taken:
         migrate.step_up(lab.database(), plan, goal, told, leave=leave)
         return goal.name
 
-    return await _removing(lab, goal.name, removal, step)
+    return await _removing(lab, goal.name, removal, step, told)
 
 
 async def step_back(lab: Lab, removal: Removal, told: Told) -> Taken:
@@ -67,10 +68,14 @@ async def step_back(lab: Lab, removal: Removal, told: Told) -> Taken:
     if now == migrate.NOTHING or plan.index(now) == 0:
         raise LabError(id="no-way-down", what=f"the schema is {now}: there is nothing to go back to")
     back = plan.phases[plan.index(now) - 1].name
-    return await _removing(lab, back, removal, lambda leave: migrate.step_down(lab.database(), plan, told, leave=leave))
+
+    def step(leave: migrate.Leave) -> str:
+        return migrate.step_down(lab.database(), plan, told, leave=leave)
+
+    return await _removing(lab, back, removal, step, told)
 
 
-async def _removing(lab: Lab, goal: str, removal: Removal, step: Callable[[migrate.Leave], str]) -> Taken:
+async def _removing(lab: Lab, goal: str, removal: Removal, step: Callable[[migrate.Leave], str], told: Told) -> Taken:
     lab.refuse_another_checkout()
     async with lab.gateway() as gateway, held_lease(gateway, lab.project.home):
         # the lease keeps every rollout from beginning until the step is done
@@ -80,8 +85,19 @@ async def _removing(lab: Lab, goal: str, removal: Removal, step: Callable[[migra
         if refused and removal.force is None:
             raise refused
         leave = migrate.Leave(force=removal.force, begun=lambda: _record(lab, goal, evidence, removal))
-        reached = await asyncio.to_thread(step, leave)
+        reached = await _to_its_end(asyncio.to_thread(step, leave), told)
     return Taken(phase=reached, proofs=proofs(evidence), strangers=others)
+
+
+async def _to_its_end(step: Coroutine[Any, Any, str], told: Told) -> str:
+    """Interrupted, it is not left: the lease, which keeps rollouts away, is held for as long as it works."""
+    work = asyncio.ensure_future(step)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        told("interrupted", "the step under way is ended first; a kill would be no harm either")
+        await asyncio.wait([work])
+        raise
 
 
 async def gather(lab: Lab, gateway: ProxyGateway, goal: str, removal: Removal) -> tuple[Evidence, tuple[str, ...]]:
