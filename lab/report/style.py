@@ -24,11 +24,12 @@ overflow-wrap:anywhere}
 .good{background:var(--good-bg);border-color:var(--good)}.good h1,.good .mark{color:var(--good)}
 .bad{background:var(--bad-bg);border-color:var(--bad)}.bad h1,.bad .mark{color:var(--bad)}
 .open{background:var(--open-bg);border-color:var(--open)}.open h1,.open .mark{color:var(--open)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:1rem;margin:1rem 0 0;padding:0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.2rem,1fr));gap:1rem;margin:1rem 0 0;padding:0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1.1rem;margin:0}
 .tile dt{color:var(--soft);font-size:.87rem}
-.tile dd{margin:0;font-size:1.7rem;font-weight:650;line-height:1.25;letter-spacing:-.01em}
-.tile dd small{display:block;font-size:.82rem;font-weight:400;color:var(--soft);letter-spacing:0;line-height:1.35}
+.tile dd{margin:0;font-size:1.65rem;font-weight:650;line-height:1.25;letter-spacing:-.01em;white-space:nowrap}
+.tile dd small{display:block;font-size:.82rem;font-weight:400;color:var(--soft);letter-spacing:0;line-height:1.35;
+white-space:normal}
 .columns{columns:27rem 2;column-gap:1rem;margin-top:1rem}
 .columns>.card{break-inside:avoid;margin:0 0 1rem}
 table{border-collapse:collapse;width:100%;font-size:.93rem}

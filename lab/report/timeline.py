@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lab.ports import Event
 from lab.proof.latency import percentile_ms
@@ -169,24 +170,33 @@ def _count(serving: Mapping[str, str], unnamed: Counter[str]) -> dict[str, int]:
 # what the controller did
 
 
-def _waves(events: Iterable[Event], base: int) -> tuple[Wave, ...]:
-    """A slot that begins after another has come to its end begins a wave."""
+def _waves(events: Sequence[Event], base: int) -> tuple[Wave, ...]:
+    """A slot begins where its new replica is admitted or its old one retired; so many of them are a wave."""
+    size = _slots_in_a_wave(events)
     waves: list[tuple[float, list[int]]] = []
-    over = True
+    begun: set[int] = set()
     for event in events:
-        verb, slot = event.data.get("verb"), event.data.get("slot")
-        if event.type == "act-intended" and verb in {"create", "retire"} and isinstance(slot, int):
-            if waves and slot in waves[-1][1]:
-                continue
-            if over:
-                waves.append((_at(event, base), []))
-                over = False
-            waves[-1][1].append(slot)
-        elif event.type == "act-done" and verb in {"admit", "stop"}:
-            over = True
+        slot = event.data.get("slot")
+        if event.type == "turned-back":
+            begun.clear()  # from here on they all go the other way
+        if event.type != "act-intended" or event.data["verb"] not in {"admit", "retire"} or slot in begun:
+            continue
+        if not waves or len(waves[-1][1]) == size or not begun:
+            waves.append((_at(event, base), []))
+        begun.add(event.data["slot"])
+        waves[-1][1].append(event.data["slot"])
     return tuple(
         Wave(number=number, at_s=at, slots=tuple(sorted(slots))) for number, (at, slots) in enumerate(waves, start=1)
     )
+
+
+def _slots_in_a_wave(events: Iterable[Event]) -> int:
+    spec: Mapping[str, Any] = next(
+        (event.data.get("spec", {}) for event in events if event.type == "rollout-started"), {}
+    )
+    if spec.get("strategy") == "recreate":
+        return int(spec["replicas"])
+    return max(1, int(spec.get("surge", 1)), int(spec.get("unavailable", 0)))
 
 
 def _moments(verdict: Verdict, events: Iterable[Event], base: int) -> tuple[Moment, ...]:

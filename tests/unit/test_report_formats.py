@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
 
+from lab.ports import Event
 from lab.proof import Failure, Outcome, Reason, Verdict, VerdictOutcome, judge, verdict_from_json
 from lab.proof.result import Loss
 from lab.report import (
@@ -25,7 +27,7 @@ from lab.report import (
     runs_to_json,
 )
 from lab.report.style import CSS
-from lab.report.timeline import NO_VERSION, Ready, Wave
+from lab.report.timeline import NO_VERSION, Ready, Wave, _waves
 from tests.golden_files import check
 from tests.unit.proof_world import facts
 from tests.unit.report_world import events, verdict_and_report
@@ -128,8 +130,27 @@ def test_replicas_are_counted_from_admission_to_retirement() -> None:
     )
 
 
-def test_a_wave_begins_with_a_slot_after_another_has_come_to_its_end() -> None:
-    assert clean().timeline.waves == (Wave(number=1, at_s=0.4, slots=(1,)), Wave(number=2, at_s=3.3, slots=(2,)))
+def test_a_wave_begins_where_its_first_replica_is_admitted() -> None:
+    assert clean().timeline.waves == (Wave(number=1, at_s=1.9, slots=(1,)), Wave(number=2, at_s=4.9, slots=(2,)))
+
+
+def course(*acts: tuple[str, int], **spec: Any) -> tuple[tuple[int, ...], ...]:
+    """The slots of each wave, of a rollout that did so."""
+    told: list[tuple[str, dict[str, Any]]] = [("rollout-started", {"replicas": 4, "spec": {"replicas": 4, **spec}})]
+    for verb, slot in acts:
+        told.append(("turned-back" if verb == "back" else "act-intended", {"verb": verb, "slot": slot}))
+        told[-1][1].update(replica=f"app-{slot}.2", version="v1")
+    happened = [Event(seq=n, type=type, run="r1", t_ns=n, wall="", data=data) for n, (type, data) in enumerate(told)]
+    return tuple(wave.slots for wave in _waves(happened, 0))
+
+
+def test_slots_of_a_batch_are_one_wave_and_what_is_turned_back_is_another() -> None:
+    forth = [("create", 1), ("create", 2), ("create", 3), ("admit", 1), ("retire", 1), ("admit", 2), ("retire", 2)]
+    assert course(*forth, surge=1) == ((1,), (2,))
+    assert course(*forth, ("admit", 3), surge=2) == ((1, 2), (3,))
+    assert course(("retire", 1), ("admit", 1), ("retire", 2), surge=0, unavailable=1) == ((1,), (2,))
+    assert course(("retire", 1), ("retire", 2), ("retire", 3), ("admit", 1), strategy="recreate") == ((1, 2, 3),)
+    assert course(*forth, ("back", 0), ("admit", 2), ("retire", 2), surge=2) == ((1, 2), (2,))
 
 
 def test_the_whole_command_that_made_the_run_is_told() -> None:
