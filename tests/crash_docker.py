@@ -47,8 +47,8 @@ class CrashLab:
         """Roll and be killed there, then go on; return where it was killed, and what is wrong at the end."""
         done = self._roll(at, version)
         last = points_in(self._file(at))[-1].at
-        if done.exit_code != -signal.SIGKILL:
-            return last, [f"not killed at {at}: exit {done.exit_code} {done.err[-300:]}"]
+        if done.exit_code != -signal.SIGKILL:  # it did not come by there
+            return last, self.wrong(version, done)
         return last, self.wrong(version, self._gone_on_with(version))
 
     def _gone_on_with(self, version: str) -> Done:
