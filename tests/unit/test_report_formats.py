@@ -255,6 +255,8 @@ def several() -> list[Verdict]:
 
 def test_runs_are_listed_in_a_line_each() -> None:
     check("report/runs", render_runs(several()))
+    schema = json.loads((SCHEMAS / "runs.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(runs_to_json(several()))
     assert [run["outcome"] for run in runs_to_json(several())["runs"]] == [
         "pass",
         "fail",
