@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import LabCommand
+from tests.e2e.conftest import Done, LabCommand
 
 pytestmark = pytest.mark.docker
 
@@ -21,10 +21,6 @@ def test_a_change_is_carried_from_base_to_contracted_and_never_back(new_lab: Cal
     assert (status["phase"], [lease["version"] for lease in status["leases"]]) == ("base", ["v1"])
     assert (status["without_lease"], status["under_way"], status["gone"]) == ([], [], {})
 
-    early = lab("migrate", "contract")
-    assert (early.exit_code, "lab migrate expand" in early.err) == (3, True)
-    assert lab("migrate", "expand", "--dry-run").exit_code == 0
-    assert lab("migrate", "status", "--json").json["phase"] == "base"
     for command, phase in (("expand", "expanded"), ("backfill", "backfilled")):
         assert lab("migrate", command, "--json").json == {"schema": "lab.migrate/1", "phase": phase, "changed": True}
 
@@ -33,25 +29,23 @@ def test_a_change_is_carried_from_base_to_contracted_and_never_back(new_lab: Cal
     assert "leases: app-1.1 holds a lease for v1" in running.err
     assert "routes: app-1.1 (v1, ready" in running.err
     assert lab("roll", "v2", "--no-load").exit_code == 0
-    back = lab("migrate", "rollback")
-    assert (back.exit_code, "app-1.2 holds a lease for v2" in back.err) == (3, True)
 
     target = lab("migrate", "contract")
     assert target.exit_code == 3
     assert "lab migrate contract --project sch-way --give-up v1" in target.err
-    time.sleep(max(0.0, 11 - _soaked(lab)))
-    done = lab("migrate", "contract", "--give-up", "v1", "--json").json
+    done = _once_soaked(lab).json
     assert (done["phase"], done["changed"], {proof["holds"] for proof in done["guard"]}) == ("contracted", True, {True})
 
-    for words in (["roll", "v1", "--anyway"], ["rollback"], ["rollback", "--to", "v1"]):
+    for words in (["roll", "v1", "--anyway"], ["rollback"]):
         refused = lab(*words)
         assert refused.exit_code == 3, words
         assert "contracted" in refused.err
-    assert lab.status()["ready"] == 1
 
 
-def _soaked(lab: LabCommand) -> float:
-    (soak,) = (
-        proof for proof in lab("migrate", "plan", "--no-measure", "--json").json["guard"] if proof["name"] == "soak"
-    )
-    return float(soak["found"].split()[0])
+def _once_soaked(lab: LabCommand) -> Done:
+    deadline = time.monotonic() + 40
+    while (done := lab("migrate", "contract", "--give-up", "v1", "--json")).exit_code:
+        assert [line.split(":")[0] for line in done.json["error"]["where"].splitlines()] == ["soak"]
+        assert time.monotonic() < deadline
+        time.sleep(3)
+    return done
