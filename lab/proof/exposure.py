@@ -81,8 +81,14 @@ class ExposureCount:
     def take(self, joined: Joined, *, dropped: bool) -> None:
         if not self.windows:
             return
-        met = [window.take(begun, over, dropped=dropped) for window, begun, over in self._meetings(joined)]
-        if any(met):
+        attempts = joined.attempts
+        if attempts and len(attempts) == 1:  # nearly all are so, and there are a million of them
+            window = self.windows.get(attempts[0].replica)
+            until = None if joined.end is None else joined.end.t
+            met = window is not None and window.take(attempts[0].begun, until, dropped=dropped)
+        else:
+            met = sum(window.take(begun, over, dropped=dropped) for window, begun, over in self._meetings(joined)) > 0
+        if met:
             self.exposed += 1
             self.dropped += dropped
 
