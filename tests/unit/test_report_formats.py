@@ -27,7 +27,7 @@ from lab.report import (
     runs_to_json,
 )
 from lab.report.style import CSS
-from lab.report.timeline import NO_VERSION, Ready, Wave, _waves
+from lab.report.timeline import NO_VERSION, Moment, Ready, Wave, _waves
 from tests.golden_files import check
 from tests.unit.proof_world import facts
 from tests.unit.report_world import events, verdict_and_report
@@ -183,7 +183,9 @@ def poisoned() -> Report:
     run = replace(verdict.run, reason=EVIL, to_version=EVIL, failure=Failure(what=EVIL, log=(EVIL,)))
     told = replace(verdict, drops=(drop,), run=run, notes=(EVIL,), reasons=(Reason(id="x", message=EVIL, fix=EVIL),))
     story = replace(report.stories[0], first=drop)
-    return replace(report, verdict=told, stories=(story,), command=f"lab roll '{EVIL}'")
+    seconds = tuple(replace(second, answered={EVIL: 50}) for second in report.timeline.seconds)
+    timeline = replace(report.timeline, seconds=seconds, moments=(Moment(at_s=1.0, what=EVIL),))
+    return replace(report, verdict=told, timeline=timeline, stories=(story,), command=f"lab roll '{EVIL}'")
 
 
 def test_nothing_that_an_app_wrote_becomes_markup_in_the_page() -> None:
