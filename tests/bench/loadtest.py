@@ -4,6 +4,7 @@ On time: the schedule lag's p99 stays under 50 ms, everything is sent and nothin
 through a whole lab, which has no limit: the machine decides. With a number, only that rate, for a look.
 """
 
+import itertools
 import json
 import multiprocessing
 import subprocess
@@ -21,6 +22,7 @@ from tests.loadtest_world import ROOT, load, served
 LIMIT = tomllib.loads(Path(__file__).with_name("limits.toml").read_text())["load"]["load-rate"]
 LAG_P99_MS = 50.0
 SECONDS = 8
+SEEDS = itertools.count(1)
 RATES = (100, 200, 400, 600, 800, 1000, 1250, 1500, 1750, 2000, 2500, 3000)
 
 
@@ -56,7 +58,8 @@ def on_time(last: dict[str, Any]) -> bool:
 
 
 def measure(url: str, rate: int, *more: str) -> dict[str, Any]:
-    flags = ("--rate", str(rate), "--max-seconds", str(SECONDS), *more)
+    # a seed for each: the same one would find the parcels that the measurement before has stored and changed
+    flags = ("--rate", str(rate), "--max-seconds", str(SECONDS), "--seed", str(next(SEEDS)), *more)
     with tempfile.TemporaryDirectory() as runs, load(url, Path(runs), *flags) as run:
         run.end()
         return run.lines[-1]
