@@ -49,6 +49,8 @@ class Cause(StrEnum):
 
     VERSION = "version"
     GATE = "gate"
+    NO_DATA = "no-data"
+    """A gate had too few samples to say anything (P7)."""
     ENVIRONMENT = "environment"
     OPERATOR = "operator"
     STALL = "stall"

@@ -260,7 +260,7 @@ class _Look:
         if now - over_ns < self.spec.gate_patience * _NS:
             return None
         why = "inconclusive: " + "; ".join(verdict.reasons)
-        return Turn(happening=Happening.PAUSED, cause=Cause.GATE, reason=why)
+        return Turn(happening=Happening.PAUSED, cause=Cause.NO_DATA, reason=why)
 
     # no wait is without an end
 
