@@ -369,6 +369,7 @@ class Exchange:
         else:
             status = ended.status
         up, down = 0 if self._body is None else self._body.size, self._down
+        self._body = None
         if self._tunnel is not None:
             up, down = self._tunnel.up, self._tunnel.down
         gateway.ledger.end(self._line, ended.result, status=status, up=up, down=down)
