@@ -33,6 +33,7 @@ class Version:
 class LoadDefaults:
     rate: float = 100.0
     baseline: float = 3.0
+    slow: float | None = None
     min_requests: int = 500
 
 
@@ -111,6 +112,7 @@ def _manifest(path: Path, name: str, service: Section) -> Manifest:
         load=LoadDefaults(
             rate=load.get("rate", _rate, 100),
             baseline=load.get("baseline", seconds, "3s"),
+            slow=load.find("slow", seconds),
             min_requests=load.get("min_requests", natural, 500),
         ),
         schema_plan=(path.parent / plan).resolve() if plan else None,

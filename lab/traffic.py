@@ -34,6 +34,7 @@ class LoadPlan:
     max_seconds: float = 1800.0
     max_requests: int = 500_000
     deadline: float = 30.0
+    slow: float | None = None
     cohorts: str = ""
     shape: str = "steady"
     workers: int = 1
@@ -52,7 +53,7 @@ class LoadPlan:
             "--shape": self.shape,
             "--workers": self.workers,
         }
-        chosen = {"--cohorts": self.cohorts, "--locustfile": self.locustfile}
+        chosen = {"--slow-s": self.slow, "--cohorts": self.cohorts, "--locustfile": self.locustfile}
         pairs |= {flag: value for flag, value in chosen.items() if value}
         return [str(word) for pair in pairs.items() for word in pair]
 

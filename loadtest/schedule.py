@@ -45,16 +45,18 @@ class SlowPlan:
         return self.per_second * self.seconds
 
 
-def plan_slow(rate: float, replicas: int, *, deadline_s: float) -> SlowPlan:
+def plan_slow(rate: float, replicas: int, *, deadline_s: float, seconds: float | None = None) -> SlowPlan:
     """Size the slow cohort so that about five of its requests are in flight on each replica at any time.
 
     Each takes 2 to 10 seconds, as `vary` spreads them; at most a fifth of the rate is theirs, and the rest comes from
     making each one longer. The length is capped well below the deadline and the usual drain timeout: a request that
-    cannot be in time would be the load's doing.
+    cannot be in time would be the load's doing. Of those that take `seconds`, there are as many as a fifth allows.
     """
     wanted = _SLOW_EACH * replicas
-    per_second = min(_LARGEST_SLOW_SHARE * rate, wanted / _SHORTEST_SLOW_SECONDS)
-    return SlowPlan(per_second=per_second, seconds=slow_seconds(wanted / per_second, deadline_s=deadline_s))
+    per_second = min(_LARGEST_SLOW_SHARE * rate, wanted / (seconds or _SHORTEST_SLOW_SECONDS))
+    if seconds is None:
+        seconds = slow_seconds(wanted / per_second, deadline_s=deadline_s)
+    return SlowPlan(per_second=per_second, seconds=seconds)
 
 
 def slow_seconds(wanted: float, *, deadline_s: float) -> float:

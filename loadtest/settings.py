@@ -28,6 +28,7 @@ class Settings:
     arrivals: Arrivals
     pool: int
     answer_within_s: float
+    slow_s: float | None
     web_port: int | None
     cohorts: Mapping[str, float]
     shape: str
@@ -47,7 +48,7 @@ class Settings:
 
     @property
     def slow(self) -> SlowPlan:
-        return plan_slow(self.rate, self.replicas, deadline_s=self.deadline_s)
+        return plan_slow(self.rate, self.replicas, deadline_s=self.deadline_s, seconds=self.slow_s)
 
     @property
     def course(self) -> Shape:
@@ -74,6 +75,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     add("--locustfile", type=Path, help="a locustfile of your own, whose users have the LedgerMixin")
     add("--workers", type=_count, default=1, help="processes, each with its part of the schedule and one ledger")
     add("--published-port", action="store_true", help="the target is a port that Docker publishes on this host")
+    add("--slow-s", type=_above_zero, help="how long a slow request takes; from 2.5 s on, by the rate, unless given")
     add("--pool", type=_count, default=2000, help="turns in flight at most, in each process; beyond it: not sent")
     add("--answer-within-s", type=_above_zero, default=15.0, help="how long to wait for the target at the start")
     add("--web-port", type=int, help="serve Locust's own web page on this port of 127.0.0.1")

@@ -4,9 +4,13 @@ from typing import Annotated
 
 import typer
 
+from lab.durations import seconds
+from lab.errors import UsageError
 from lab.model import LoadFrom
 
 LOAD = "The load"
+MOST_SLOW = 10.0
+"""A third of the time that any request has: one that takes longer could be late by itself."""
 
 Project = Annotated[
     str, typer.Option("--project", envvar="LAB_PROJECT", help="Which lab; several run side by side.", metavar="NAME")
@@ -16,6 +20,16 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Rate = Annotated[
     float | None,
     typer.Option("--rate", envvar="LAB_RATE", help="Requests a second.", metavar="N", rich_help_panel=LOAD),
+]
+Slow = Annotated[
+    str | None,
+    typer.Option(
+        "--slow",
+        envvar="LAB_SLOW",
+        help="How long its slow requests take, so that something is in flight whenever a replica leaves.",
+        metavar="TIME",
+        rich_help_panel=LOAD,
+    ),
 ]
 MinRequests = Annotated[
     int | None,
@@ -35,3 +49,16 @@ LoadFromOption = Annotated[
     typer.Option("--load-from", help="Where the load runs; host for writing locustfiles.", rich_help_panel=LOAD),
 ]
 SkipDrain = Annotated[bool, typer.Option("--test-skip-drain", hidden=True)]
+
+
+def slow_seconds(text: str | None) -> float | None:
+    """Of `--slow`: long enough to be in flight somewhere, short enough to be in time."""
+    if text is None:
+        return None
+    try:
+        value = seconds(text)
+    except ValueError as error:
+        raise UsageError(id="duration", what=f"--slow: {error}", fix="--slow 2.5s") from error
+    if not 0 < value <= MOST_SLOW:
+        raise UsageError(id="slow", what=f"--slow {text} is not between 0 and {MOST_SLOW:g}s", fix="--slow 2.5s")
+    return value

@@ -16,6 +16,8 @@ from lab.cli._options import (
     Quiet,
     Rate,
     SkipDrain,
+    Slow,
+    slow_seconds,
 )
 from lab.cli._shape import EPILOG, Sectioned, shaped
 from lab.cli._verdict import show_run
@@ -33,6 +35,7 @@ def roll(
     version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
     shape: Shape,
     rate: Rate = None,
+    slow: Slow = None,
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
     load_from: LoadFromOption = LoadFrom.CONTAINER,
@@ -55,6 +58,7 @@ def roll(
         version=version,
         shape=shape,
         rate=rate,
+        slow=slow_seconds(slow),
         min_requests=min_requests,
         load=not no_load,
         load_from=load_from,
@@ -74,6 +78,7 @@ def rollback(
     ] = None,
     timeout: Timeout = PATIENCE,
     rate: Rate = None,
+    slow: Slow = None,
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
     load_from: LoadFromOption = LoadFrom.CONTAINER,
@@ -97,6 +102,7 @@ def rollback(
         kind=Rolled.ROLLBACK,
         shape=shape,
         rate=rate,
+        slow=slow_seconds(slow),
         min_requests=min_requests,
         load=not no_load,
         load_from=load_from,

@@ -24,6 +24,7 @@ class Account:
     min_requests: int = 500
     measured: bool = True
     rate: float = 0.0
+    slow: float | None = None
     load_from: LoadFrom = LoadFrom.CONTAINER
     continues: str | None = None
 

@@ -16,6 +16,7 @@ class RollRequest:
     kind: Command = Command.ROLL
     shape: Shape = field(default_factory=Shape)
     rate: float | None = None
+    slow: float | None = None
     min_requests: int | None = None
     load: bool = True
     load_from: LoadFrom = LoadFrom.CONTAINER

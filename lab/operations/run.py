@@ -88,6 +88,7 @@ def new_course(lab: Lab, request: RollRequest, ready: Prepared) -> Course:
         min_requests=lab.manifest.load.min_requests if request.min_requests is None else request.min_requests,
         measured=request.load,
         rate=request.rate or lab.manifest.load.rate,
+        slow=request.slow or lab.manifest.load.slow,
         load_from=request.load_from,
     )
     return Course(run=new_run(lab, account), account=account, images=ready.images)
@@ -156,7 +157,7 @@ class Run:
 
     def _load(self) -> Load:
         lab, account = self._lab, self._account
-        plan = LoadPlan(run=self.run, rate=account.rate, replicas=account.spec.replicas, seed=1)
+        plan = LoadPlan(run=self.run, rate=account.rate, replicas=account.spec.replicas, seed=1, slow=account.slow)
         if account.load_from is LoadFrom.HOST:
             runs, home = lab.project.runs, lab.project.home
             return Load(HostSource(port=lab.port, folder=runs, checkout=home, fetch=self._fetch), plan)

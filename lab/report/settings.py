@@ -11,7 +11,7 @@ from lab.proof.result import RunEcho
 DEFAULT, CHOSEN = "default", "flag, environment or manifest"
 """Which of the three the journal does not tell."""
 
-SECONDS = frozenset({"ready_timeout", "drain_timeout", "progress_timeout", "hold_timeout", "wave_bake", "bake"})
+SECONDS = frozenset({"ready_timeout", "drain_timeout", "progress_timeout", "hold_timeout", "wave_bake", "bake", "slow"})
 USUAL: Mapping[str, Any] = {
     "strategy": "waves",
     "surge": 1,
@@ -27,6 +27,7 @@ USUAL: Mapping[str, Any] = {
     "retries": 0,
     "max_failure_ratio": 0.0,
     "rate": 100.0,
+    "slow": None,
     "min_requests": 500,
     "load_from": "container",
     "schema_mode": "auto",
@@ -81,6 +82,8 @@ def _told(events: Sequence[Event]) -> dict[str, Any]:
 def _value(name: str, value: Any) -> str:
     if name == "gates":
         return ", ".join(map(_gate, value)) or "none"
+    if name == "slow" and value is None:
+        return "by the rate"
     if name in SECONDS:
         return f"{value:g} s"
     if name == "measured":

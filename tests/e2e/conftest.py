@@ -77,6 +77,14 @@ def docker_names(*words: str, prefix: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows if row[0].startswith(prefix)}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _short_slow_requests() -> Iterator[None]:
+    """A drain takes as long as the load's slow requests do: most tests need something in flight, and not for long."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LAB_SLOW", "700ms")
+        yield
+
+
 @pytest.fixture(scope="module")
 def new_lab() -> Iterator[Callable[[str], LabCommand]]:
     """Makes labs by project name, and takes every one down at the end."""

@@ -83,6 +83,8 @@ def test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_named(lab: Run
         (["roll", "v2", "--rate", "0"], "0 requests a second cannot be offered   [rate]"),
         (["roll", "v2", "--rate", "nan"], "nan requests a second cannot be offered   [rate]"),
         (["roll", "v2", "--rate", "1e9"], "1e+09 requests a second cannot be offered   [rate]"),
+        (["roll", "v2", "--slow", "11s"], "--slow 11s is not between 0 and 10s   [slow]"),
+        (["roll", "v2", "--slow", "soon"], "--slow: 'soon' is not a duration such as 500ms, 10s or 1m30s   [duration]"),
         (["roll", "v2", "--min-requests", "-5"], "--min-requests -5 is below 0   [min-requests]"),
         (["roll", "v2", "--ready-timeout", "0s"], "--ready-timeout: 0s leaves no time at all   [duration]"),
         (["up", "--port", "99999"], "99999 is no port   [port]"),

@@ -50,6 +50,12 @@ def test_a_slow_request_is_never_sized_beyond_the_deadline() -> None:
     assert plan_slow(10, 10, deadline_s=3).seconds == 1.0
 
 
+def test_slow_requests_of_a_given_length_are_as_many_as_a_fifth_of_the_rate_allows() -> None:
+    plan = plan_slow(100, 3, deadline_s=30, seconds=0.5)
+    assert (plan.per_second, plan.seconds) == (20.0, 0.5)
+    assert plan_slow(100, 3, deadline_s=30, seconds=5.0).per_second == 3.0
+
+
 def test_slow_seconds_vary_by_a_fifth_at_most() -> None:
     rng = random.Random(1)
     seconds = [vary(2.0, rng) for _ in range(200)]
