@@ -1,7 +1,9 @@
 """One rollout on virtual time, by the planner and the controller that roll the real fleet."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -15,6 +17,7 @@ from lab.sim.world import GOOD, Behaviour, Pace, Sim, SimWorld
 from lab.transitions import Happening
 
 OLD, NEW = 1, 2
+_MANY_OBJECTS = 200_000
 PATIENCE = 3600.0
 """Nothing is missed in a simulation: it need not look again before something happens."""
 USUAL = Behaviour(ready_after=300, drains_in=2500, jitter=0.1)
@@ -126,11 +129,23 @@ def simulate(it: Simulation) -> Simulated:
         on_event=operator.told,
     )
     try:
-        ended = asyncio.run(controller.run())
+        with _rarely_collected():
+            ended = asyncio.run(controller.run())
     except _NobodyGoesOnError:
         ended = Ended(ending=Ending.PAUSED, reason="asked by an operator, and nobody said more")
     world.meter.run_to(world.time_ns)
     return _measured(ended, world, journal, begin)
+
+
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """What a simulation makes it keeps: the collector of cycles would look all of it through, again and again."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_MANY_OBJECTS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def revisions(it: Simulation) -> dict[int, Revision]:
