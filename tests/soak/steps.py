@@ -96,8 +96,14 @@ def _take(lab: LabCommand, step: Step, before: Stand) -> tuple[Stand, list[str]]
         version=before.version if step.what is What.ROLLBACK and obeyed else to,
         replicas=step.replicas if step.what is What.SCALE and obeyed else before.replicas,
     )
-    wrong = [] if obeyed else [f"{step.what}: exit {said.exit_code} {said.out} {said.err}"]
+    wrong = [] if obeyed or _too_late(said) else [f"{step.what}: exit {said.exit_code} {said.out} {said.err}"]
     return stand, wrong + _wrong_end(step, done) + _wrong_stand(lab, stand)
+
+
+def _too_late(said: Done) -> bool:
+    """The roll was over, and said so: a process takes as long to speak as the last replica to be replaced."""
+    error = json.loads(said.out or "{}").get("error", {})
+    return (said.exit_code, error.get("id")) == (3, "no-rollout")
 
 
 WORDS = {What.ROLLBACK: ("rollback",), What.SCALE: ("scale",), What.PAUSE: ("pause",)}
