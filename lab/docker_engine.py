@@ -89,16 +89,19 @@ class DockerEngine:
     def _stop(self, container_id: str) -> Seen | None:
         docker = self._docker
         try:
-            grace = round(float(docker.inspect(container_id)["Config"]["Labels"].get(LABEL + "stop-grace", "10")))
+            asked = docker.inspect(container_id)
+            grace = round(float(asked["Config"]["Labels"].get(LABEL + "stop-grace", "10")))
             began = time.monotonic()
             docker.call("stop", lambda: docker.api.stop(container_id, timeout=grace))
             took = time.monotonic() - began
         except GoneError:
             return None
         seen = next((seen for seen in self.replicas_now() if seen.container_id == container_id), None)
+        if seen is None:
+            return None
         # The engine sends SIGKILL when the grace time is over, not before: then it was somebody else's.
-        killed = seen is not None and seen.exit_code == _SIGKILLED and took < grace
-        return replace(seen, killed=killed) if seen is not None else None
+        killed = seen.exit_code == _SIGKILLED and took < grace
+        return replace(seen, killed=killed or not asked["State"]["Running"])
 
     def _seen(self, row: dict[str, Any]) -> Seen:
         labels, state = row["Labels"], _STATES.get(row["State"], Container.EXITED)

@@ -22,7 +22,7 @@ class Seen:
     exit_code: int | None = None
     oom: bool = False
     killed: bool = False
-    """It was killed by somebody else before it could end by itself: what `stop` alone can tell."""
+    """It had ended, or was killed by somebody else, before it could end as asked: what `stop` alone can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
