@@ -7,7 +7,7 @@ starts meanwhile waits for its lease, and then reads in `lab_gone` that it may n
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab.database import Database, Session
+from lab.database import Session
 from lab.migrate.guard import Holder
 
 LEASE = 4997442
@@ -35,11 +35,6 @@ def holders(session: Session, versions: tuple[str, ...]) -> tuple[Holder, ...]:
         Holder(version=keys.get(key), name=_replica(name) or f"database session {pid}", pid=pid, seconds=float(age))
         for key, pid, name, age in session.run(_HOLDERS, (LEASE,))
     )
-
-
-def holders_in(database: Database, versions: tuple[str, ...]) -> tuple[Holder, ...]:
-    with database.session("lab migrate: leases") as session:
-        return holders(session, versions)
 
 
 def strangers(session: Session) -> tuple[str, ...]:

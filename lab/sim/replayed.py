@@ -250,10 +250,10 @@ class Hands:
     names: dict[str, str] = field(default_factory=dict)
 
     async def replicas(self) -> tuple[Seen, ...]:
-        raise NotImplementedError
+        raise NotImplementedError("who decides again sees by Eyes, never by its hands")
 
     async def routing(self) -> Routing:
-        raise NotImplementedError
+        raise NotImplementedError("who decides again sees by Eyes, never by its hands")
 
     async def create(self, revision: Revision, *, name: str, slot: int, generation: int) -> str:
         container = str((await self.tape.outcome(name)).get("container", f"id-{name}"))

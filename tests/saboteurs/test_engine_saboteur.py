@@ -15,7 +15,8 @@ from lab.planner import Fleet, RolloutState
 from lab.planner import fleet as fleet_module
 from lab.sim import Behaviour
 from lab.transitions import ROLLOUT, Happening, Phase
-from tests.engine_world import DIES, FALLS_ILL, NEVER, Trial, any_trial, away, kill, put_through, spec_of
+from tests.engine_chances import away, kill
+from tests.engine_world import DIES, FALLS_ILL, NEVER, Trial, any_trial, put_through, spec_of
 
 DECIDE, ACTS, SLOTS, STATE = (
     importlib.import_module(f"lab.planner.{name}") for name in ("decide", "acts", "slots", "state")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from lab.model import Command, Verb
 from lab.recording import FILE, SightsFile
 from lab.sim.replay import Replayed, replay
-from tests.engine_world import DIES, NEVER, Trial, any_trial, away, kill, put_through, spec_of
+from tests.engine_chances import away, kill
+from tests.engine_world import DIES, NEVER, Trial, any_trial, put_through, spec_of
 
 DECIDE, SLOTS = (importlib.import_module(f"lab.planner.{name}") for name in ("decide", "slots"))
 

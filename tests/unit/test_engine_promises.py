@@ -14,19 +14,8 @@ from lab.sim import Behaviour, SimWorld
 from lab.sim.faults import faults_of
 from lab.sim.run import Simulation, simulate
 from lab.transitions import REPLICA, ROLLOUT, STANDINGS, Chance, Happening, Phase
-from tests.engine_world import (
-    NEVER,
-    SECOND,
-    Trial,
-    any_trial,
-    away,
-    blind,
-    jump,
-    kill,
-    no_database,
-    put_through,
-    spec_of,
-)
+from tests.engine_chances import SECOND, away, blind, jump, kill, no_database
+from tests.engine_world import NEVER, Trial, any_trial, put_through, spec_of
 from tests.unit.planner_world import decided, fleet, spec
 
 ERRORS = Gate(measure=Measure.ERROR_RATIO, limit=0.05, minimum=50)
