@@ -87,7 +87,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 
 lock: ## write the five requirements files anew from pyproject.toml (needs uv)
 	$(COMPILE) pyproject.toml --all-extras --output-file tests/requirements.txt
-	$(COMPILE) pyproject.toml --extra load --extra install \
+	$(COMPILE) pyproject.toml --extra load --extra compat --extra install \
 		--constraint tests/requirements.txt --output-file lab/requirements.txt
 	$(call image-lock,proxy,proxy)
 	$(call image-lock,app,sample_app)
