@@ -11,9 +11,11 @@ import yaml
 
 from lab.durations import seconds
 from lab.errors import LabError, UsageError
+from lab.manifest_lines import line_of, lines_of
 from lab.model import OnFail, Order
 from lab.ports import Readiness
-from lab.sections import Section, natural, path_of, positive, text, truth
+from lab.rolled_keys import refuse
+from lab.sections import BadKeyError, Section, natural, path_of, positive, text, truth
 from lab.shape import Shape, gate_of, share_of
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -69,23 +71,42 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read the Compose file at `path`. LabError `manifest` names what is wrong and where."""
-    services = _services(path)
+    """Read the Compose file at `path`. LabError `manifest` names what is wrong, its line, and what to do."""
+    text = _text(path)
+    services = _services(path, text)
     rolled = [name for name, service in services.items() if isinstance(service, dict) and "x-lab" in service]
     if len(rolled) != 1:
         raise _bad(path, f"one service must carry x-lab, found {len(rolled)}")
+    name = rolled[0]
+    others = {other: service for other, service in services.items() if other != name}
     try:
-        return _manifest(path, rolled[0], Section(at=f"services.{rolled[0]}", values=services[rolled[0]]))
-    except ValueError as error:
-        raise _bad(path, str(error)) from error
+        refuse(name, services[name], others)
+        return _manifest(path, name, Section(at=f"services.{name}", values=services[name]))
+    except BadKeyError as error:
+        raise bad_key(path, error) from error
 
 
-def _services(path: Path) -> Mapping[str, Any]:
+def bad_key(path: Path, error: BadKeyError) -> LabError:
+    """The error with the line of its key, or of the nearest key above it."""
+    return _bad(path, str(error), line_of(lines_of(_text(path)), error.at), error.fix)
+
+
+def _text(path: Path) -> str:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise _bad(path, f"it cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise _bad(path, f"it is not YAML: {error}") from error
+
+
+def _services(path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise _bad(path, f"it is not YAML: {error.problem}", line) from error
+    except (yaml.YAMLError, ValueError) as error:  # a date that no calendar has is a ValueError
         raise _bad(path, f"it is not YAML: {error}") from error
     services = document.get("services") if isinstance(document, dict) else None
     if not isinstance(services, dict):
@@ -170,13 +191,13 @@ def _readiness(ready: Section) -> Readiness:
 
 def _versions(versions: Section) -> Mapping[str, Version]:
     if not versions.values:
-        raise ValueError(f"{versions.at} names no version")
+        raise BadKeyError(versions.at, "it names no version")
     return {str(name): _version(str(name), versions.section(name)) for name in versions.values}
 
 
 def _version(name: str, section: Section) -> Version:
     if not _VERSION.fullmatch(name):
-        raise ValueError(f"{section.at}: {name!r} cannot be the name of a version (a-z, A-Z, 0-9, '.', '_', '-')")
+        raise BadKeyError(section.at, f"{name!r} cannot be the name of a version (a-z, A-Z, 0-9, '.', '_', '-')")
     environment = section.section("environment")
     version = Version(
         name=name,
@@ -229,5 +250,6 @@ def _gates(value: object) -> tuple[str, ...]:
     return tuple(map(str, value))
 
 
-def _bad(path: Path, what: str) -> LabError:
-    return LabError(id="manifest", what=f"the manifest cannot be used: {what}", where=str(path), fix="mend the file")
+def _bad(path: Path, what: str, line: int | None = None, fix: str = "") -> LabError:
+    where = f"{path}:{line}" if line else str(path)
+    return LabError(id="manifest", what=f"the manifest cannot be used: {what}", where=where, fix=fix or "mend the file")

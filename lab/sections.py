@@ -7,6 +7,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class BadKeyError(ValueError):
+    """What is wrong with the key at `at`, a dotted path, and how to mend it where that is not plain."""
+
+    def __init__(self, at: str, what: str, *, fix: str = "") -> None:
+        super().__init__(f"{at}: {what}")
+        self.at = at
+        self.fix = fix
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """A mapping, and where it stands."""
@@ -25,7 +34,7 @@ class Section:
         try:
             return read(default if value is None else value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{self.at}.{key}: {error}") from error
+            raise BadKeyError(f"{self.at}.{key}", str(error)) from error
 
     def find(self, key: str, read: Callable[[Any], T]) -> T | None:
         """None where it does not stand."""
@@ -37,7 +46,7 @@ class Section:
         unknown = [str(key) for key in self.values if key not in self.known]
         if unknown:
             known = ", ".join(sorted(self.known))
-            raise ValueError(f"{self.at}.{unknown[0]}: there is no such key; there are {known}")
+            raise BadKeyError(f"{self.at}.{unknown[0]}", f"there is no such key; there are {known}")
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -5,9 +5,11 @@ from dataclasses import asdict
 from lab.assembly import Lab
 from lab.docker_client import LABEL
 from lab.images import Images
-from lab.manifest import Version
+from lab.manifest import Version, bad_key
 from lab.model import Revision
 from lab.replica_spec import conceal
+from lab.rolled_keys import refuse_made
+from lab.sections import BadKeyError
 
 
 def ensure_revision(lab: Lab, version: Version, images: Images, *, replicas: int) -> Revision:
@@ -33,6 +35,10 @@ def _spec_of(lab: Lab, version: Version, images: Images, replicas: int) -> tuple
     override = compose.write_override(service, version, replicas=replicas)
     compose.make_template(service, existing=len(lab.engine.replicas_now()), override=override)
     template = lab.host.take_template(service)
+    try:
+        refuse_made(service, template)
+    except BadKeyError as error:
+        raise bad_key(lab.manifest.path, error) from error
     template["Labels"] = {
         **template["Labels"],
         "com.docker.compose.project.config_files": str(lab.project.manifest),

@@ -11,7 +11,8 @@ from lab.errors import LabError, UsageError
 from lab.manifest import Manifest, read_manifest
 from lab.model import OnFail, Order
 from lab.ports import Readiness
-from lab.sections import Section
+from lab.rolled_keys import refuse_made
+from lab.sections import BadKeyError, Section
 from lab.shape import Shape
 
 SHIPPED = Path(__file__).parents[2] / "compose/lab.yaml"
@@ -147,9 +148,9 @@ BROKEN = {
         "services: {a: {x-lab: {}}, b: {x-lab: {}}}",
         "one service must carry x-lab, found 2",
     ),
-    "x-lab is empty": (manifest(""), "services.web.x-lab.versions names no version"),
+    "x-lab is empty": (manifest(""), "services.web.x-lab.versions: it names no version"),
     "x-lab is a word": ("services: {web: {x-lab: yes please}}", "services.web.x-lab: 'yes please' is not a mapping"),
-    "no versions": (manifest("versions: {}"), "x-lab.versions names no version"),
+    "no versions": (manifest("versions: {}"), "x-lab.versions: it names no version"),
     "versions are a list": (manifest("versions: [v1]"), "versions: ['v1'] is not a mapping"),
     "a version's name is a path": (manifest("versions: {../v1: {}}"), "'../v1' cannot be the name of a version"),
     "a version is a word": (manifest("versions: {v1: v1}"), "v1: 'v1' is not a mapping"),
@@ -241,8 +242,133 @@ def test_a_broken_manifest_is_told_with_its_file_and_what_is_wrong(tmp_path: Pat
 
     assert caught.value.id == "manifest"
     assert what in caught.value.what
-    assert caught.value.where == str(tmp_path / "lab.yaml")
+    file, _, line = caught.value.where.partition("lab.yaml")
+    assert file == f"{tmp_path}/"
+    assert re.fullmatch(r"(:\d+)?", line)
     assert caught.value.exit_code == 3
+
+
+LINES = """\
+services:
+  web:
+    image: x
+    deploy:
+      replicas: many
+    x-lab: &lab
+      ready_timeout: 1m
+      readiness:
+        path: readyz
+      versions:
+        v1: {}
+        v2.1:
+          environment:
+            A: true
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "at"),
+    [
+        (5, "      replicas: many", 5),
+        (5, "      replicas: 0", 5),
+        (7, "      ready_timeout: 1m\n      drain_timeut: 1m", 8),
+        (9, "        path: readyz", 9),
+        (14, "            A: true", 14),
+        (8, "      readiness: [", 10),
+        (3, "    image: x\n    container_name: one", 4),
+        (3, "    image: x\n    networks:\n      default:\n        ipv4_address: 10.0.0.1", 6),
+        (3, "    image: x\n  db:\n    depends_on:\n    - web\n  web:", 5),
+    ],
+)
+def test_an_error_names_the_line_of_its_key(tmp_path: Path, line: int, instead: str, at: int) -> None:
+    """Only one thing is wrong at a time."""
+    right = {5: "      replicas: 3", 9: "        path: /readyz", 14: "            A: 'true'"}
+    text = "\n".join(
+        instead if number == line else right.get(number, said) for number, said in enumerate(LINES.splitlines(), 1)
+    )
+    with pytest.raises(LabError) as caught:
+        read(tmp_path, text)
+
+    assert caught.value.where == f"{tmp_path}/lab.yaml:{at}", caught.value.what
+
+
+def test_what_a_merge_brings_in_is_told_where_it_was_written(tmp_path: Path) -> None:
+    text = "x-all: &all\n  ready_timeout: soon\nservices:\n  web:\n    x-lab:\n      <<: *all\n      versions: {v1: }\n"
+    with pytest.raises(LabError, match="ready_timeout: 'soon'") as caught:
+        read(tmp_path, text)
+
+    assert caught.value.where.endswith("lab.yaml:2")
+
+
+def test_a_key_that_is_missing_is_told_where_it_belongs(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="names no version") as caught:
+        read(tmp_path, "services:\n  web:\n    image: x\n    x-lab:\n      ready_timeout: 1m\n")
+
+    assert caught.value.where.endswith("lab.yaml:4")
+
+
+def test_an_anchor_inside_itself_ends(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="names no version"):
+        read(tmp_path, "services:\n  web: &w\n    again: *w\n    x-lab: {}\n")
+
+
+IMPOSSIBLE = {
+    "ports": ("ports: ['8080:8080']", "replicas cannot share a port", "lab up --port"),
+    "container_name": ("container_name: shop", "two replicas cannot have one name", "app-1.1"),
+    "scale": ("scale: 0", "the size of the fleet is said elsewhere", "deploy.replicas"),
+    "network_mode": ("network_mode: host", "without an address of their own", "list networks"),
+    "mac_address": ("mac_address: 02:42:ac:11:00:02", "two replicas cannot have one address", "leave it away"),
+    "profiles": ("profiles: [debug]", "cannot be left out", "leave it away"),
+    "deploy.mode": ("deploy: {mode: global}", "'global' is no fleet of a chosen size", "deploy.replicas"),
+    "networks.a.ipv4_address": ("networks: {a: {ipv4_address: 10.0.0.9}}", "one address", "leave it away"),
+    "networks.a.ipv6_address": ("networks: {a: {ipv6_address: 'fd::9'}}", "one address", "leave it away"),
+}
+
+
+@pytest.mark.parametrize("key", IMPOSSIBLE)
+def test_a_key_that_a_replicated_proxied_service_cannot_have_is_refused_by_name(tmp_path: Path, key: str) -> None:
+    text, what, fix = IMPOSSIBLE[key]
+    with pytest.raises(LabError) as caught:
+        read(tmp_path, manifest(service=text))
+
+    assert f"services.web.{key}: " in caught.value.what
+    assert what in caught.value.what
+    assert fix in caught.value.fix
+    assert caught.value.where.endswith("lab.yaml:5")
+
+
+@pytest.mark.parametrize(
+    "needs", ["depends_on: [web]", "depends_on: {web: {}}", "links: ['web:w']", "network_mode: 'service:web'"]
+)
+def test_nothing_that_compose_starts_may_wait_for_a_replica(tmp_path: Path, needs: str) -> None:
+    with pytest.raises(LabError, match=r"services\.proxy\.\w+: it cannot depend on web, which is rolled"):
+        read(tmp_path, manifest() + f"\n  proxy:\n    image: x\n    {needs}\n")
+
+
+def test_the_same_keys_are_honoured_where_they_can_be(tmp_path: Path) -> None:
+    harmless = "ports: []", "deploy: {mode: replicated}", "networks: {a: {aliases: [x]}, b: }", "depends_on: [db]"
+    for text in harmless:
+        read(tmp_path, manifest(service=text))
+
+
+MADE = {"HostConfig": {"NetworkMode": "lab_default", "PortBindings": {}}}
+
+
+@pytest.mark.parametrize(
+    ("made", "key"),
+    [
+        ({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}}, "ports"),
+        ({"HostConfig": {"NetworkMode": "host"}}, "network_mode"),
+        ({"HostConfig": {"NetworkMode": "container:3f9c"}}, "network_mode"),
+        ({"HostConfig": {}, "MacAddress": "02:42:ac:11:00:02"}, "mac_address"),
+    ],
+)
+def test_what_comes_in_by_another_file_is_refused_when_compose_has_made_it(made: dict[str, Any], key: str) -> None:
+    refuse_made("web", MADE)
+    with pytest.raises(BadKeyError) as caught:
+        refuse_made("web", made)
+
+    assert (caught.value.at, bool(caught.value.fix)) == (f"services.web.{key}", True)
 
 
 def test_a_manifest_that_is_not_there_or_not_text_is_told_so(tmp_path: Path) -> None:
