@@ -22,6 +22,7 @@ from lab.migrate import ChangePlan, read_plan
 from lab.project import Project, Secrets, ensure_port, ensure_secrets
 
 ADMIN_PORT, DATABASE_PORT = 9000, 5432
+PLAN_VARIABLE = "LAB_SCHEMA_PLAN"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,10 @@ class Lab:
 
     @cached_property
     def plan(self) -> ChangePlan | None:
-        return read_plan(self.manifest.schema_plan) if self.manifest.schema_plan else None
+        """Read anew by each command, and its SQL with it. `LAB_SCHEMA_PLAN` names another than the manifest does."""
+        named = os.environ.get(PLAN_VARIABLE)
+        path = Path(named).resolve() if named else self.manifest.schema_plan
+        return read_plan(path) if path else None
 
     @cached_property
     def secrets(self) -> Secrets:

@@ -42,7 +42,19 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaStep:
+    """A step of the schema that the roll takes before its first replica. `contents`: its transactions, in order."""
+
+    phase: str
+    command: str
+    serves: tuple[str, ...]
+    contents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
+    """schema_phase: the database's; None: no lab is up, and the plan is made from the first phase on."""
+
     source: str
     target: str
     replicas: int
@@ -58,6 +70,10 @@ class Plan:
     findings: tuple[Finding, ...]
     schema_must_serve: tuple[str, ...] = ()
     schema_phases: tuple[str, ...] = ()
+    schema_phase: str | None = None
+    schema_steps: tuple[SchemaStep, ...] = ()
+    schema_unserved: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return {"schema": "lab.plan/1", **asdict(self)}

@@ -6,7 +6,7 @@ import typer
 
 from lab.durations import seconds
 from lab.errors import UsageError
-from lab.model import LoadFrom
+from lab.model import LoadFrom, SchemaMode
 
 LOAD = "The load"
 MOST_SLOW = 10.0
@@ -48,6 +48,10 @@ LoadFromOption = Annotated[
     LoadFrom,
     typer.Option("--load-from", help="Where the load runs; host for writing locustfiles.", rich_help_panel=LOAD),
 ]
+Schema = Annotated[
+    SchemaMode, typer.Option("--schema", help="auto takes the schema to where both versions work, as-is takes no step.")
+]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Although the schema does not serve both; the verdict says so.")]
 SkipDrain = Annotated[bool, typer.Option("--test-skip-drain", hidden=True)]
 
 

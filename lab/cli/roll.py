@@ -8,6 +8,7 @@ from lab.cli._app import app
 from lab.cli._detach import Detach, detached
 from lab.cli._lab import open_lab
 from lab.cli._options import (
+    Anyway,
     Json,
     LoadFromOption,
     MinRequests,
@@ -15,6 +16,7 @@ from lab.cli._options import (
     Project,
     Quiet,
     Rate,
+    Schema,
     SkipDrain,
     Slow,
     slow_seconds,
@@ -39,10 +41,8 @@ def roll(
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
     load_from: LoadFromOption = LoadFrom.CONTAINER,
-    schema: Annotated[
-        SchemaMode, typer.Option("--schema", help="auto takes the schema to where both versions work.")
-    ] = SchemaMode.AUTO,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Roll although the schema does not serve both.")] = False,
+    schema: Schema = SchemaMode.AUTO,
+    anyway: Anyway = False,
     test_skip_drain: SkipDrain = False,
     detach: Detach = False,
     project: Project = "default",
@@ -82,6 +82,8 @@ def rollback(
     min_requests: MinRequests = None,
     no_load: NoLoad = False,
     load_from: LoadFromOption = LoadFrom.CONTAINER,
+    schema: Schema = SchemaMode.AUTO,
+    anyway: Anyway = False,
     test_skip_drain: SkipDrain = False,
     detach: Detach = False,
     project: Project = "default",
@@ -106,6 +108,8 @@ def rollback(
         min_requests=min_requests,
         load=not no_load,
         load_from=load_from,
+        schema=schema,
+        anyway=anyway,
         skip_drain=test_skip_drain,
     )
     lab = open_lab(project)

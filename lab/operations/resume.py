@@ -22,6 +22,7 @@ from lab.operations.roll import schema_steps
 from lab.operations.rollouts import Attempt, Listener, run_rollout
 from lab.operations.run import Course, Run, RunResult, new_run
 from lab.operations.unfinished import Stage, Unfinished, first_word, unfinished_of
+from lab.proof import Command as Rolled
 
 GOALS = {Command.RESUME: Ending.DONE, Command.ABORT: Ending.ABORTED, Command.ROLLBACK: Ending.ROLLED_BACK}
 
@@ -85,7 +86,10 @@ def _continued(lab: Lab, it: Unfinished, account: Account, command: Command) -> 
     revisions = lab.history().revisions
     source, target = revisions[it.spec.back_to or it.spec.target], revisions[it.spec.target]
     mode = account.schema_mode if command is Command.RESUME else SchemaMode.AS_IS
-    request = RollRequest(version=None, schema=mode, anyway="anyway" in account.marks or command is Command.ABORT)
+    anyway, kind = "anyway" in account.marks or command is Command.ABORT, account.command
+    if command is Command.ROLLBACK:
+        source, target, kind = target, source, Rolled.ROLLBACK
+    request = RollRequest(version=None, kind=kind, schema=mode, anyway=anyway)
     steps, schema = schema_steps(lab, request, source, target)
     return replace(account, steps=tuple(phase.name for phase in steps), schema_before=schema)
 

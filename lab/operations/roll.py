@@ -10,7 +10,7 @@ from lab.errors import LabError, UsageError
 from lab.folds import History
 from lab.gates import Measure
 from lab.lease import held_lease
-from lab.model import Revision, RolloutSpec, SchemaMode
+from lab.model import Revision, RolloutSpec
 from lab.operations.request import RollRequest
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Listener
@@ -124,24 +124,15 @@ def _notes(lab: Lab, request: RollRequest, spec: RolloutSpec) -> tuple[str, ...]
 def schema_steps(
     lab: Lab, request: RollRequest, source: Revision, target: Revision
 ) -> tuple[tuple[migrate.Phase, ...], str | None]:
+    """The steps that the rollout takes first, and the phase that it finds. LabError for what the schema refuses."""
     if lab.plan is None:
         return (), None
     now = migrate.current_phase(lab.database())
-    gone = migrate.gone_versions(lab.database())
-    if refused := migrate.roll_refusal(lab.plan, now, target.serves_as, gone):
-        raise refused
-    both = {source.serves_as, target.serves_as} - set(gone)
-    missing = sorted(both - lab.plan.phase(now).serves)
-    if not missing:
-        return (), now
-    way = lab.plan.way_to_serve(now, both) if request.schema is SchemaMode.AUTO else None
-    if way is not None:
-        return way, now
-    if request.anyway:
-        return (), now
-    raise LabError(
-        id="schema-does-not-serve",
-        what=f"the schema is {now}, which does not serve {' and '.join(missing)}",
-        where=f"{source.version} and {target.version} run side by side during the roll",
-        fix="lab migrate expand, then lab migrate backfill; or --schema auto; --anyway shows what breaks",
+    ask = migrate.Ask(
+        source=source.serves_as,
+        target=target.serves_as,
+        mode=request.schema,
+        anyway=request.anyway,
+        leaving=request.kind is Command.ROLLBACK,
     )
+    return migrate.way_of(lab.plan, now, migrate.gone_versions(lab.database()), ask).steps, now

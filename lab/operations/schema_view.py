@@ -1,18 +1,17 @@
 """What `lab migrate status|plan|verify` and a dry run show: one dict for people and programs alike."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lab import migrate
 from lab.assembly import Lab
 from lab.errors import LabError
+from lab.migrate.contents import contents_of
 from lab.migrate.footprint import Footprint, rehearse
 from lab.migrate.guard import Proof, proofs
 from lab.migrate.leases import holders, strangers
-from lab.migrate.plan import ChangePlan, Command, Phase
+from lab.migrate.plan import ChangePlan, Phase
 from lab.migrate.runner import wrong_data
-from lab.migrate.sql import units_of
 from lab.migrate.state import Journal
 from lab.operations.schema import Removal, gather, plan_of
 
@@ -87,7 +86,7 @@ async def schema_plan(lab: Lab, *, measure: bool) -> dict[str, Any]:
             "command": plan.command_to(phase.name),
             "serves": sorted(phase.serves),
             "takes_away": sorted(plan.gone_at(phase.name)),
-            "contents": _contents(plan, phase),
+            "contents": contents_of(plan, phase),
             "way_back": phase.up is None or phase.down is not None,
         }
         if phase.name in measured:
@@ -181,22 +180,6 @@ def _goal(plan: ChangePlan, now: str, command: str) -> Phase:
             fix=f"lab migrate {plan.command_to(following.name)}",
         )
     return following
-
-
-def _contents(plan: ChangePlan, phase: Phase) -> list[str]:
-    lines = []
-    if isinstance(phase.up, Command):
-        lines.append(f"runs {' '.join(phase.up.argv)}")
-    elif isinstance(phase.up, Path):
-        units = units_of(phase.up.read_text(), file=phase.up.name, syncs=plan.syncs)
-        lines += [f"{unit.told}   [{unit.locks}]" for unit in units]
-    if phase.backfill:
-        lines.append(f"fills in batches of {phase.backfill.batch}")
-    if phase.verify:
-        lines.append("verifies that nothing is missing and nothing diverges")
-    if phase.soak:
-        lines.append(f"not before what it takes away has been gone for {phase.soak:g} s")
-    return lines
 
 
 def _footprint(f: Footprint) -> dict[str, Any]:

@@ -1,17 +1,23 @@
-"""`lab plan` and `lab simulate`: neither asks an engine. The planner rolls a fleet on virtual time."""
+"""`lab plan` and `lab simulate`: neither touches an engine. The planner rolls a fleet on virtual time.
+
+Of a lab that is up the plan asks the database for its phase, and the schema's rule for its word.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lab import migrate
 from lab.assembly import Lab
 from lab.errors import UsageError
 from lab.folds import History, history_of
 from lab.journal import SqliteJournal
 from lab.manifest import Manifest
 from lab.migrate import ChangePlan
-from lab.model import Asked
+from lab.migrate.contents import contents_of
+from lab.model import Asked, SchemaMode
 from lab.operations.shape import MOST_REPLICAS, Shape, refuse_rate, refuse_shape, refuse_timing, spec_of
-from lab.plan import Plan, notices_of, waves_of, worst_seconds
+from lab.operations.status import schema_phase
+from lab.plan import Plan, SchemaStep, notices_of, waves_of, worst_seconds
 from lab.report.simulation import Row
 from lab.sim.faults import Fault
 from lab.sim.run import NEW, OLD, USUAL, Simulated, Simulation, simulate
@@ -29,6 +35,8 @@ class Question:
     seed: int = 1
     faults: tuple[Fault, ...] = ()
     asks: Mapping[float, Asked] = field(default_factory=dict)
+    schema: SchemaMode = SchemaMode.AUTO
+    anyway: bool = False
 
 
 def simulation_of(lab: Lab, question: Question) -> Simulation:
@@ -78,8 +86,9 @@ def _history(lab: Lab) -> History:
 
 
 def plan(lab: Lab, question: Question) -> Plan:
-    """What the rollout would do. LabError `plan-refused` for times that cannot be meant together."""
+    """What the rollout would do. LabError for times that cannot be meant together, and for what the schema refuses."""
     refuse_timing(refuse_shape(question.shape, lab.manifest), lab.manifest.readiness)
+    phase, way = _schema_way(lab, question)
     it = replace(simulation_of(lab, question), usual=replace(USUAL, jitter=0.0))
     findings = refuse_timing(it.spec, it.readiness)
     done = simulate(it)
@@ -102,6 +111,33 @@ def plan(lab: Lab, question: Question) -> Plan:
         findings=findings,
         schema_must_serve=serve,
         schema_phases=phases,
+        schema_phase=phase,
+        schema_steps=tuple(_schema_step(lab.plan, step) for step in way.steps) if lab.plan and way else (),
+        schema_unserved=way.unserved if way else (),
+        marks=("anyway",) if question.anyway else (),
+    )
+
+
+def _schema_way(lab: Lab, question: Question) -> tuple[str | None, migrate.Way | None]:
+    """The database's phase, and the rule that `lab roll` obeys. Where no lab is up, as `lab up` would begin it."""
+    manifest, change = lab.manifest, lab.plan
+    target = manifest.version(question.version).serves_as
+    if change is None:
+        return None, None
+    source, _ = _now(lab, question, manifest)
+    served = manifest.versions[source].serves_as if source in manifest.versions else source
+    ask = migrate.Ask(source=served, target=target, mode=question.schema, anyway=question.anyway)
+    phase = schema_phase(lab) if _history(lab).current is not None else None
+    gone = migrate.gone_versions(lab.database()) if phase is not None else {}
+    return phase, migrate.way_of(change, change.phases[0].name if phase is None else phase, gone, ask)
+
+
+def _schema_step(change: ChangePlan, phase: migrate.Phase) -> SchemaStep:
+    return SchemaStep(
+        phase=phase.name,
+        command=f"lab migrate {change.command_to(phase.name)}",
+        serves=tuple(sorted(phase.serves)),
+        contents=tuple(contents_of(change, phase)),
     )
 
 

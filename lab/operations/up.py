@@ -12,14 +12,14 @@ from lab.errors import Exit, LabError, UsageError
 from lab.folds import History
 from lab.gateway import ProxyGateway
 from lab.lease import held_lease
-from lab.model import Ending, Revision, RolloutSpec
+from lab.manifest import Version
+from lab.model import Ending, Revision, RolloutSpec, SchemaMode
 from lab.observation import merge
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Attempt, Listener, run_rollout
 from lab.project import ensure_port, is_free
 
 PROXY_SECONDS = 30.0
-BASE = "base"
 PORTS = 65536
 
 
@@ -56,7 +56,7 @@ async def up(lab: Lab, request: UpRequest, *, told: Told, listen: Listener) -> U
         async with held_lease(gateway, lab.project.home):
             history = lab.history()
             _refuse_unfinished(history)
-            schema = await asyncio.to_thread(_schema, lab, request, told)
+            schema = await asyncio.to_thread(_schema, lab, request, history, told)
             revision = await asyncio.to_thread(_revision, lab, history, request, made)
             replicas = request.replicas or (history.replicas if history.current else lab.manifest.replicas)
             began = time.monotonic()
@@ -92,21 +92,24 @@ def check(lab: Lab, request: UpRequest) -> None:
             what=f"the fleet runs {now.version}, not {request.version}",
             fix=f"lab roll {request.version}",
         )
-    _refuse_gone(lab, request, now)
+    _refuse_phase(lab, request, now)
 
 
-def _refuse_gone(lab: Lab, request: UpRequest, now: Revision | None) -> None:
-    """A phase that the version can never run on is not gone to for its sake."""
+def _refuse_phase(lab: Lab, request: UpRequest, now: Revision | None) -> None:
+    """No fleet is begun on a phase that does not serve it, and none is taken to one on which it can never run."""
     if request.schema is None or lab.plan is None:
         return
-    name = now.version if now else request.version or next(iter(lab.manifest.versions))
-    serves_as = now.serves_as if now else lab.manifest.version(name).serves_as
-    if serves_as in lab.plan.gone_at(request.schema):
-        raise LabError(
-            id="schema-does-not-serve",
-            what=f"the phase {request.schema} does not serve {name}, and never will",
-            fix="another --schema, or a --version that it serves: lab migrate status",
-        )
+    serves_as = now.serves_as if now else _new_version(lab, request).serves_as
+    ask = migrate.Ask(target=serves_as, mode=SchemaMode.AS_IS, anyway=now is not None)
+    try:
+        migrate.way_of(lab.plan, request.schema, {}, ask)
+    except LabError as error:
+        fix = "another --schema, or a --version that it serves: lab migrate status"
+        raise LabError(id=error.id, what=error.what, where=error.where, fix=fix) from error
+
+
+def _new_version(lab: Lab, request: UpRequest) -> Version:
+    return lab.manifest.version(request.version or next(iter(lab.manifest.versions)))
 
 
 def _refuse_unfinished(history: History) -> None:
@@ -174,24 +177,32 @@ async def _await_proxy(gateway: ProxyGateway) -> None:
         await asyncio.sleep(0.05)
 
 
-def _schema(lab: Lab, request: UpRequest, told: Told) -> str | None:
+def _schema(lab: Lab, request: UpRequest, history: History, told: Told) -> str | None:
     if lab.plan is None:
         return None
     database, began = lab.database(), time.monotonic()
     now = migrate.current_phase(database)
-    wanted = request.schema or (BASE if now == migrate.NOTHING else now)
+    wanted = request.schema or _phase_for(lab, lab.plan, request, history, now)
     if wanted != now:
         migrate.go_to(database, lab.plan, wanted)
         told("schema", wanted, time.monotonic() - began)
     return wanted
 
 
+def _phase_for(lab: Lab, plan: migrate.ChangePlan, request: UpRequest, history: History, now: str) -> str:
+    """As it is; for a fleet that is begun, the first phase from there that serves it."""
+    if history.current is not None:
+        return plan.phases[0].name if now == migrate.NOTHING else now
+    ask = migrate.Ask(target=_new_version(lab, request).serves_as)
+    steps = migrate.way_of(plan, now, migrate.gone_versions(lab.database()), ask).steps
+    return steps[-1].name if steps else now
+
+
 def _revision(lab: Lab, history: History, request: UpRequest, made: images.Images) -> Revision:
     if history.current is not None:
         return history.revisions[history.current]
-    version = lab.manifest.version(request.version or next(iter(lab.manifest.versions)))
     replicas = request.replicas or lab.manifest.replicas
-    return ensure_revision(lab, version, made, replicas=replicas)
+    return ensure_revision(lab, _new_version(lab, request), made, replicas=replicas)
 
 
 async def converge(

@@ -47,11 +47,23 @@ def render_plan(plan: Plan) -> str:
         f"takes      {span(plan.expected_seconds)} expected, {span(plan.worst_seconds)} at worst",
         *(f"{'if bad' if not i else '':<10} {text}" for i, text in enumerate(map(_notice_words, _pairs(plan)))),
     ]
-    if plan.schema_must_serve:
-        phases = ", ".join(plan.schema_phases) or "none does"
-        lines.append(f"{'schema':<10} must serve {' and '.join(plan.schema_must_serve)}: {phases}")
+    lines += _schema(plan)
+    lines += [f"{'mark':<10} {mark}: the verdict will show it" for mark in plan.marks]
     lines += [f"{'note':<10} {finding.what}" for finding in plan.findings]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _schema(plan: Plan) -> list[str]:
+    if not plan.schema_must_serve:
+        return []
+    phases = ", ".join(plan.schema_phases) or "none does"
+    now = f"is {plan.schema_phase} now" if plan.schema_phase else "is not asked, for no lab is up; as one begins:"
+    told = [f"must serve {' and '.join(plan.schema_must_serve)}: {phases}", now]
+    for step in plan.schema_steps:
+        told.append(f"then {step.phase}, which serves {', '.join(step.serves)} ({step.command})")
+        told += [f"    {line}" for line in step.contents]
+    told += [f"{version} runs where it is not served: its requests may fail" for version in plan.schema_unserved]
+    return [f"{'schema' if not i else '':<10} {text}" for i, text in enumerate(told)]
 
 
 def _many(number: int, what: str) -> str:

@@ -17,6 +17,11 @@ def test_a_change_is_carried_from_base_to_contracted_and_never_back(new_lab: Cal
     plan = lab("migrate", "plan", "--json").json
     assert [step["phase"] for step in plan["steps"]] == ["expanded", "backfilled", "contracted"]
     assert {f["lock"] for f in plan["steps"][0]["footprint"]} == {"AccessExclusiveLock"}
+    rolled = lab("plan", "v2", "--json").json
+    assert (rolled["schema_phase"], [step["phase"] for step in rolled["schema_steps"]]) == (
+        "base",
+        ["expanded", "backfilled"],
+    )
     status = lab("migrate", "status", "--json").json
     assert (status["phase"], [lease["version"] for lease in status["leases"]]) == ("base", ["v1"])
     assert (status["without_lease"], status["under_way"], status["gone"]) == ([], [], {})
@@ -36,7 +41,7 @@ def test_a_change_is_carried_from_base_to_contracted_and_never_back(new_lab: Cal
     done = _once_soaked(lab).json
     assert (done["phase"], done["changed"], {proof["holds"] for proof in done["guard"]}) == ("contracted", True, {True})
 
-    for words in (["roll", "v1", "--anyway"], ["rollback"]):
+    for words in (["plan", "v1"], ["roll", "v1", "--anyway"], ["rollback", "--anyway"]):
         refused = lab(*words)
         assert refused.exit_code == 3, words
         assert "contracted" in refused.err

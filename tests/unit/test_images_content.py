@@ -57,6 +57,10 @@ def test_an_image_holds_its_own_package_and_its_own_lock_only(part):
     assert len({name.split("/")[0] for name in files if "/" in name}) == 1
 
 
+def test_a_change_of_the_schemas_plan_or_sql_is_no_reason_to_build_anything():
+    assert not [name for name in source(Part.APP).files if "schema" in name or name.endswith((".sql", ".toml"))]
+
+
 def test_the_network_of_the_machine_is_no_part_of_a_tag():
     files = source(Part.PROXY)
     behind_proxy = describe({"HTTPS_PROXY": "http://proxy.example:3128"}, {})

@@ -40,6 +40,7 @@ SHOWN = {
     "plan_in_place": ["plan", "v2", "--replicas", "1", "--order", "stop-first"],
     "plan_kubernetes": ["plan", "v2", "--replicas", "10", "--like", "kubernetes"],
     "plan_baked": ["plan", "v2", "--wave-bake", "10s", "--bake", "1m", "--gate", "error-ratio=5%"],
+    "plan_anyway": ["plan", "v2", "--schema", "as-is", "--anyway"],
     "plan_many": ["plan", "v2", "--replicas", "100", "--batch", "7%"],
     "simulate": ["simulate", "v2", "--replicas", "20", "--seed", "7", "--fault", "never-ready:v2"],
     "simulate_compared": [
@@ -86,6 +87,11 @@ def test_what_is_shown_is_what_is_kept(lab: Run, name: str, tmp_path: Path) -> N
         (["plan", "v2", "--replicas", "0"], 2, "0 replicas"),
         (["plan", "v2", "--ready-timeout", "1s"], 3, "no replica can be ready in time"),
         (["plan", "v2", "--bake", "1s"], 3, "over before a probe can fail in it, which takes 6s   [plan-refused]"),
+        (
+            ["plan", "v2", "--schema", "as-is"],
+            3,
+            "fix    lab migrate expand, then lab migrate backfill; or --schema auto",
+        ),
         (["simulate", "v2", "--fault", "gremlins:v2"], 2, "its kind is none of"),
         (["simulate", "v2", "--fault", "dies"], 2, "of which version?"),
         (["simulate", "v2", "--fault", "errors:v2=some"], 2, "'some' is not a percentage"),

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from lab.folds import history_of
-from lab.migrate import ChangePlan, Phase, roll_refusal
-from lab.migrate.guard import Evidence, Holder, Standing, Target, proofs, refusal
+from lab.migrate import ChangePlan, Phase
+from lab.migrate.guard import Evidence, Holder, Standing, Target, proofs, refusal, roll_refusal
 from lab.model import Container, Health, Place
 from lab.operations.schema import containers_of, quiet_of, routes_of, targets_of
 from lab.operations.targets import rollback_target
