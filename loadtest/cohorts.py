@@ -34,7 +34,6 @@ class Turn:
     sender: Sender
     stopping: Callable[[], bool]
     timed: bool = True
-    on_schedule: bool = True
     follows: str | None = None
 
     def get(self, path: str, *, check: Check, fresh: bool = False) -> Data | None:
@@ -63,7 +62,7 @@ class Turn:
         """
         if self.stopping():
             return None
-        return replace(self, due=time.monotonic_ns(), on_schedule=False, follows=after)
+        return replace(self, due=time.monotonic_ns(), follows=after)
 
     def ask(
         self,
@@ -89,7 +88,6 @@ class Turn:
                 key=key,
                 follows=self.follows,
                 fresh=fresh,
-                on_schedule=self.on_schedule,
                 timed=self.timed,
             )
         )
@@ -102,7 +100,6 @@ class Turn:
             method="GET",
             path=session.path,
             due=self.due,
-            on_schedule=self.on_schedule,
             follows=self.follows,
             timed=False,
         )

@@ -45,7 +45,7 @@ def play(sender: Sender, ask: Ask, session: Session) -> None:
             return
         follows = cut.offered.id if cut else ask.follows
         due = cut.at if cut else ask.due
-        offered = sender.offer(replace(ask, path=rest.path, due=due, follows=follows, on_schedule=cut is None))
+        offered = sender.offer(replace(ask, path=rest.path, due=due, follows=follows))
         told = _told(sender, offered, rest, cut)
         cut = _Cut(sender, offered, told, told.cut_at) if told.cut_at is not None else None
         if cut is None:

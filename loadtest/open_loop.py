@@ -124,6 +124,7 @@ class OpenLoop:
 
     def _play(self, cohort: Cohort, user: "OpenLoopUser", turn: Turn) -> None:
         try:
+            self._sender.begins(turn.due)
             cohort.play(user, turn)
         except Exception as error:  # noqa: BLE001 - a greenlet's error would only be printed
             self._fail(error)

@@ -126,7 +126,6 @@ class LedgerClient:
             body=body,
             key=key,
             fresh=fresh,
-            on_schedule=turn.on_schedule,
         )
         request_id, found = turn.sender.send(ask)
         reply = found.data if isinstance(found.data, Reply) else None

@@ -22,6 +22,8 @@ from loadtest.workers import Master, work
 CANNOT_MEASURE = 3
 WRONG_USAGE = 2
 _START_AND_STOP_S = 30.0
+_AHEAD_NS = 100_000_000
+"""Locust has to make its user first: that is no lateness of the schedule."""
 _log = logging.getLogger("loadtest")
 
 
@@ -75,7 +77,7 @@ def _one(settings: Settings, users: type[OpenLoopUser], ledger: Ledger, status: 
 def _start(loop: OpenLoop, status: Status, settings: Settings) -> None:
     now = time.monotonic_ns()
     status.started(settings, t=now)
-    loop.begin(now)
+    loop.begin(now + _AHEAD_NS)
 
 
 def _many(settings: Settings, users: type[OpenLoopUser], ledger: Ledger, status: Status, argv: Sequence[str]) -> None:

@@ -35,7 +35,6 @@ class Ask:
     key: str | None = None
     follows: str | None = None
     fresh: bool = False
-    on_schedule: bool = True
     timed: bool = True
 
 
@@ -87,6 +86,11 @@ class Sender:
             self.end(offered, judgement)
         return offered.id, judgement
 
+    def begins(self, due: int) -> None:
+        """A turn that was due begins: whatever came between was the load's own doing, and nobody else's."""
+        now = time.monotonic_ns()
+        self._tally.lag(now - due, now=now)
+
     def no_room(self, cohort: str, due: int) -> None:
         """A turn that could not be taken: what it would have asked is not known."""
         offered = self.offer(Ask(cohort=cohort, method="-", path="-", due=due))
@@ -107,8 +111,6 @@ class Sender:
             follows=ask.follows,
         )
         self._tally.offer()
-        if ask.on_schedule:
-            self._tally.lag(now - ask.due, now=now)
         return offered
 
     def too_late(self, offered: Offered) -> Judgement | None:

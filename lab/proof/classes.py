@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lab.proof.join import Joined
-from lab.proof.records import Attempt, AttemptResult, ClientOutcome, SqlError
+from lab.proof.records import Attempt, AttemptResult, ClientEnd, ClientOutcome, Offer, SqlError
 from lab.proof.result import Class, MadeBy
 
 FAILURES: Mapping[ClientOutcome, Class] = {
@@ -17,6 +17,9 @@ FAILURES: Mapping[ClientOutcome, Class] = {
     ClientOutcome.CLIENT_ABORT: Class.CLIENT_ABORT,
 }
 
+LATE = 0.1
+"""Of its time: whoever was given less than the rest may have been in time, had it been asked in time."""
+
 # not in class 42, and still a version writing for another schema: a column it does not know must not be
 # null, or a plan that was prepared before the schema moved
 ALSO_SCHEMA = frozenset({"23502", "0A000"})
@@ -26,6 +29,8 @@ def classify(joined: Joined, parcels: frozenset[int] | None) -> Class:
     """The user's side decides; the other ledgers can only take an "ok" away."""
     if joined.end is None:
         return Class.OPEN
+    if joined.end.outcome is ClientOutcome.TIMEOUT and _sent_late(joined.offer, joined.end):
+        return Class.NOT_SENT
     if joined.end.outcome in FAILURES:
         return FAILURES[joined.end.outcome]
     if joined.offer.is_write:
@@ -81,6 +86,11 @@ def _told_to_client(joined: Joined) -> SqlError | None:
         return None
     code, _, message = joined.end.error.partition(" ")
     return SqlError(code=code, message=message)
+
+
+def _sent_late(offer: Offer, end: ClientEnd) -> bool:
+    """The time from the due time on was over, and the load itself had wasted a tenth of it before it sent."""
+    return offer.t - offer.due > (end.t - offer.due) * LATE
 
 
 def _write(joined: Joined, ack: int | None, parcels: frozenset[int] | None) -> Class | None:

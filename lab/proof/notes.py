@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from lab.proof.records import ClientLedger, RunFacts
 from lab.proof.result import Class, Drop, ProxyRestart
 
-LAG_P99_MS = 50.0
-
 
 def notes(
     facts: RunFacts,
@@ -54,8 +52,6 @@ def _restart(restart: ProxyRestart) -> str:
 def _ledgers(client: ClientLedger | None, unlogged: list[str]) -> Iterator[str]:
     if client is None:
         return
-    if client.footer is not None and client.footer.lag_p99_ms > LAG_P99_MS:
-        yield f"the load ran late: 1 in 100 requests was sent {client.footer.lag_p99_ms:.0f} ms after it was due"
     if client.reading.skipped:
         yield f"lines of the client's ledger that could not be read: {client.reading.skipped}"
     if unlogged:

@@ -8,6 +8,8 @@ from lab.proof.result import Class, Reason
 
 CLIENT_SCHEMA = "lab.client-ledger/1"
 PROXY_SCHEMA = "lab.proxy-ledger/1"
+LAG_P99_MS = 50.0
+"""A load that is later than that for 1 request in 100 does not offer what it says."""
 CLOCKS_NS = 100_000_000
 """So far may two clocks be apart that are taken for one."""
 
@@ -44,6 +46,13 @@ def _client(facts: RunFacts, client: ClientLedger) -> Iterator[Reason]:
             id="load-ended",
             message=f"the load ended {(facts.ended_ns - footer.t) / 1e9:.1f}s before the rollout did",
             fix="it is bounded by its own time: lab resume sooner, or roll again",
+        )
+    if footer is not None and footer.lag_p99_ms > LAG_P99_MS:
+        yield Reason(
+            id="schedule-lag",
+            message=f"the load itself was late: 1 in 100 requests was begun {footer.lag_p99_ms:.0f} ms or more after it"
+            f" was due (limit {LAG_P99_MS:g} ms), so users would have met something else",
+            fix="leave the load more of this machine: a lower --rate, more --workers, or less beside it",
         )
     lost = orphans(client) + max(0, (footer.offered if footer else 0) - len(client.offers))
     if gaps := lost + client.reading.conflicts:
@@ -108,7 +117,7 @@ def _requests(counts: Mapping[Class, int], *, lossy: bool) -> Iterator[Reason]:
     if not_sent := counts.get(Class.NOT_SENT, 0):
         yield Reason(
             id="not-sent",
-            message=f"the load could not send all it had offered ({not_sent} not sent)",
+            message=f"the load could not send all it had offered in time ({not_sent} not sent)",
             fix="offer less: --rate",
         )
     if still_open := counts.get(Class.OPEN, 0):

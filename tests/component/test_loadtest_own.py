@@ -41,6 +41,26 @@ def test_the_example_of_the_page_runs_and_all_its_requests_are_in_the_ledger(tmp
     assert run.ledger_lines()[0]["cohorts"] == {"look": 0.75, "store": 0.25}
 
 
+SLOW_TO_BEGIN = """
+class Clerk(LedgerMixin, HttpUser):
+    def on_start(self):
+        self.client.get("/slow?seconds=0.4")
+
+    @task
+    def look(self):
+        self.client.get("/livez")
+"""
+
+
+def test_what_a_user_s_own_beginning_waits_for_is_latency_and_no_lag_of_the_schedule(tmp_path: Path) -> None:
+    flags = ("--locustfile", written(tmp_path, SLOW_TO_BEGIN), "--rate", "20", "--max-requests", "10")
+    with served() as stub, load(stub.url, tmp_path, *flags) as run:
+        assert run.end() == 0
+    looks = [offer for offer in run.offers().values() if offer["cohort"] == "look"]
+    assert max(offer["t"] - offer["due"] for offer in looks) > 300_000_000
+    assert run.lines[-1]["lag_p99_ms"] < 200
+
+
 DOUBTING = """
 said = []
 

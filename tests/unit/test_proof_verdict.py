@@ -22,7 +22,7 @@ from lab.proof import (
 )
 from lab.proof.records import Death, Failure
 from lab.proof.result import Verdict
-from tests.unit.proof_world import START, Story, Try, World, facts, good, good_write, ledger, tell
+from tests.unit.proof_world import SECOND, START, Story, Try, World, facts, good, good_write, ledger, tell
 
 SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
 PASS, FAIL = VerdictOutcome.PASS, VerdictOutcome.FAIL
@@ -75,6 +75,7 @@ GAPS: dict[str, Callable[[World], object]] = {
     "proxy-ledger-gap": lambda world: world.proxy[-1].update(attempts=9),
     "proxy-ledger-lost": lambda world: world.proxy.insert(3, {"e": "lost", "lines": 7, "t": START}),
     "proxy-ledger-foreign": lambda world: world.proxy[0].update(run="r0"),
+    "schedule-lag": lambda world: world.client[-1].update(lag_p99_ms=50.1),
     "open-requests": without_an_end,
     "writes-unchecked": lambda world: setattr(world, "database_read", False),
     "too-few-requests": lambda world: setattr(world, "facts", replace(world.facts, min_requests=500)),
@@ -108,7 +109,25 @@ def test_an_end_that_may_be_among_lost_lines_masks_nothing() -> None:
     assert (world.verdict().outcome, world.verdict().masked) == (INCONCLUSIVE, 0)
 
 
-@pytest.mark.parametrize("gap", ["load-died", "proxy-ledger-cut", "open-requests", "too-few-requests"])
+def test_a_load_that_is_late_within_the_limit_is_no_doubt_and_one_beyond_it_is_told_with_its_figure() -> None:
+    world = tell(good(), good())
+    world.client[-1]["lag_p99_ms"] = 50.0
+    assert world.verdict().outcome is PASS
+    world.client[-1]["lag_p99_ms"] = 812.4
+    (reason,) = world.verdict().reasons
+    assert "812 ms or more after it was due (limit 50 ms)" in reason.message
+
+
+@pytest.mark.parametrize(("late_s", "found"), [(0, FAIL), (3, FAIL), (3.1, INCONCLUSIVE)])
+def test_a_timeout_is_a_drop_only_if_the_load_itself_had_not_wasted_the_time(
+    late_s: float, found: VerdictOutcome
+) -> None:
+    late = Story(outcome="timeout", took=30 * SECOND, sent_late=int(late_s * SECOND), tries=(Try(answered=False),))
+    verdict = tell(good(), late).verdict()
+    assert (verdict.outcome, verdict.not_sent) == (found, found is INCONCLUSIVE)
+
+
+@pytest.mark.parametrize("gap", ["load-died", "schedule-lag", "proxy-ledger-cut", "open-requests", "too-few-requests"])
 def test_a_drop_that_was_seen_outweighs_missing_data(gap: str) -> None:
     world = tell(good(), good(), Story(outcome="reset"))
     GAPS[gap](world)
