@@ -1,6 +1,6 @@
-"""The one seam to Compose: `docker compose` (v2), or `docker-compose` 1.29 where only that exists.
+"""The one seam to Compose: `docker compose` (v2), or `docker-compose`, which is 1.29 or v2 standing alone.
 
-Both are called with the same words; what differs is how the program is named. One lock per project stands around
+All are called with the same words; what differs is how the program is named. One lock per project stands around
 every call: two at once leave duplicate networks.
 """
 
@@ -8,7 +8,7 @@ import fcntl
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,8 +22,15 @@ CALL_SECONDS = 120
 
 
 class Flavour(StrEnum):
+    """What a project is bound to: another flavour writes other hashes, and would recreate all it finds."""
+
     V2 = "docker compose"
     V1 = "docker-compose"
+    V2_ALONE = "docker-compose 2"
+
+    @property
+    def program(self) -> list[str]:
+        return ["docker", "compose"] if self is Flavour.V2 else ["docker-compose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +52,30 @@ class Compose:
         words = ["up", "--no-start", "--no-recreate", "--scale", f"{service}={existing + 1}", service]
         self._call(words, override)
 
+    def networks(self, service: str, override: Path) -> Mapping[str, list[str]]:
+        """The networks of a service by their names on the engine, and what it is called on each.
+
+        For 1.29 alone: it attaches all but the first only when it starts a container.
+        """
+        told = yaml.safe_load(self._call(["config"], override))
+        listed, known = told["services"][service].get("networks") or {}, told.get("networks") or {}
+        return {
+            (known.get(key) or {}).get("name", f"{self.project}_{key}"): [service, *((said or {}).get("aliases") or ())]
+            for key, said in listed.items()
+        }
+
+    def pass_on(self, words: Sequence[str], override: Path | None) -> int:
+        """Run a person's own words with our files, project and environment, on this terminal; its exit code.
+
+        The lock is held by whoever changes something; what only looks may look for hours.
+        """
+        changes = not {"ps", "logs", "top", "config", "events", "images", "port", "version"} & set(words[:1])
+        with self._lock() if changes else nullcontext():
+            try:
+                return subprocess.run(self._argv(words, override), env=dict(self.environ), check=False).returncode
+            except OSError as error:
+                raise self._error(words, str(error)) from error
+
     def down(self) -> None:
         self._call(["down", "--volumes", "--remove-orphans", "-t", "2"])
 
@@ -59,8 +90,7 @@ class Compose:
         return path
 
     def _call(self, words: Sequence[str], override: Path | None = None) -> str:
-        files = ["-f", str(self.manifest)] + (["-f", str(override)] if override else [])
-        argv = [*self.flavour.split(), "-p", self.project, *files, *words]
+        argv = self._argv(words, override)
         with self._lock():
             try:
                 done = subprocess.run(
@@ -73,6 +103,10 @@ class Compose:
         if done.returncode != 0:
             raise self._error(words, done.stderr.strip() or done.stdout.strip())
         return done.stdout
+
+    def _argv(self, words: Sequence[str], override: Path | None) -> list[str]:
+        files = ["-f", str(self.manifest)] + (["-f", str(override)] if override else [])
+        return [*self.flavour.program, "-p", self.project, *files, *words]
 
     def _error(self, words: Sequence[str], why: str) -> LabError:
         lines = "\n".join(why.splitlines()[-12:])
@@ -93,10 +127,7 @@ class Compose:
 
 
 def ensure_flavour(folder: Path, environ: Mapping[str, str] = os.environ) -> Flavour:
-    """The Compose of this project: the one it was started with, else the first that answers, kept from then on.
-
-    The two write other hashes into their labels, so each would recreate what the other has made.
-    """
+    """The Compose of this project: the one it was started with, else the first that answers, kept from then on."""
     record = folder / "flavour"
     recorded = record.read_text() if record.exists() else ""
     if recorded in set(Flavour):
@@ -105,6 +136,7 @@ def ensure_flavour(folder: Path, environ: Mapping[str, str] = os.environ) -> Fla
             raise LabError(
                 id="compose-flavour",
                 what=f"this lab was started with `{flavour}`, which does not answer now",
+                where="another Compose would recreate all its containers at once: it writes other hashes",
                 fix="lab down, then lab up with the Compose that is there",
             )
         return flavour
@@ -120,7 +152,7 @@ def forget_flavour(folder: Path) -> None:
 
 
 def find_flavour(environ: Mapping[str, str] = os.environ) -> Flavour:
-    """The Compose of this machine, v2 before v1. LabError `no-compose` where there is none."""
+    """The Compose of this machine, the plugin first. LabError `no-compose` where there is none."""
     for flavour in Flavour:
         if _answers(flavour, environ):
             return flavour
@@ -132,9 +164,22 @@ def find_flavour(environ: Mapping[str, str] = os.environ) -> Flavour:
     )
 
 
-def _answers(flavour: Flavour, environ: Mapping[str, str]) -> bool:
-    argv = [*flavour.split(), "version"]
+def version_of(flavour: Flavour, environ: Mapping[str, str] = os.environ) -> str:
+    """What it says of itself, such as 1.29.2; empty if it does not answer."""
     try:
-        return subprocess.run(argv, env=dict(environ), capture_output=True, timeout=20, check=False).returncode == 0
+        done = subprocess.run(
+            [*flavour.program, "version", "--short"],
+            env=dict(environ),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return False
+        return ""
+    return done.stdout.strip().removeprefix("v") if done.returncode == 0 else ""
+
+
+def _answers(flavour: Flavour, environ: Mapping[str, str]) -> bool:
+    version = version_of(flavour, environ)
+    return bool(version) and version.startswith("1.") == (flavour is Flavour.V1)

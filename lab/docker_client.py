@@ -4,7 +4,7 @@ With its neighbours docker_engine and docker_host, and lab/images, the only impo
 calls only: `containers.list()` inspects each container (109 ms at 30), the plain list call does not (8 ms).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,11 @@ class DockerClient:
         wanted = [f"{LABEL}project={self.project}", *(f"{LABEL}{key}={value}" for key, value in labels.items())]
         return self.rows(label=wanted)
 
-    def of_compose(self, **filters: str) -> list[dict[str, Any]]:
+    def of_compose(self, service: str | None = None, **filters: str) -> list[dict[str, Any]]:
         """The containers that Compose counts to this project, ours included."""
-        return self.rows(label=[f"com.docker.compose.project={self.compose_name}"], **filters)
+        labels = [f"com.docker.compose.project={self.compose_name}"]
+        labels += [f"com.docker.compose.service={service}"] if service else []
+        return self.rows(label=labels, **filters)
 
     def rows(self, **filters: str | list[str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.call("list", lambda: self.api.containers(all=True, filters=filters))
@@ -78,6 +80,21 @@ class DockerClient:
         """Remove a container in whatever state; absent is success."""
         with suppress(GoneError):
             self.call("remove", lambda: self.api.remove_container(container_id, force=True, v=True))
+
+    def connect(self, container_id: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        """Attach it to one more network, as `endpoint` says: the engine's own words."""
+        links = [tuple(link.split(":", 1)) for link in endpoint.get("Links", ())]
+        self.call(
+            "connect",
+            lambda: self.api.connect_container_to_network(
+                container_id,
+                network,
+                aliases=endpoint.get("Aliases"),
+                links=links or None,
+                link_local_ips=endpoint.get("IPAMConfig", {}).get("LinkLocalIPs"),
+                driver_opt=endpoint.get("DriverOpts"),
+            ),
+        )
 
     def run_inside(self, container_id: str, argv: Sequence[str]) -> tuple[int, str]:
         """Run a command in a running container to its end: (its exit code, its stdout and stderr)."""

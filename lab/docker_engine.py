@@ -16,7 +16,7 @@ from lab.docker_client import LABEL, ConflictError, DockerClient, GoneError
 from lab.errors import EngineError
 from lab.model import Container, Revision
 from lab.ports import Seen
-from lab.replica_spec import body_of
+from lab.replica_spec import body_of, networks_of
 
 _SIGKILLED = 137
 _EXIT = re.compile(r"Exited \((\d+)\)")
@@ -35,6 +35,7 @@ class DockerEngine:
         self._docker = docker
         self._secrets = secrets
         self.changed = asyncio.Event()
+        self._proxy_networks: set[str] = set()
 
     async def replicas(self) -> tuple[Seen, ...]:
         return await asyncio.to_thread(self.replicas_now)
@@ -77,14 +78,19 @@ class DockerEngine:
         body = body_of(
             revision, self._secrets(), name=name, slot=slot, generation=generation, labels=docker.labels("replica")
         )
+        body, others = networks_of(body)
         full_name = f"{docker.compose_name}-{name}"
         try:
-            made = docker.call("create", lambda: docker.api.create_container_from_config(body, full_name))
+            made = str(docker.call("create", lambda: docker.api.create_container_from_config(body, full_name))["Id"])
         except ConflictError:  # an earlier attempt got this far
-            return str(docker.inspect(full_name)["Id"])
+            inspected = docker.inspect(full_name)
+            made = str(inspected["Id"])
+            others = {n: e for n, e in others.items() if n not in inspected["NetworkSettings"]["Networks"]}
         except GoneError as error:
             raise EngineError(id="image-missing", what=f"there is no image {body['Image']}", fix="lab up") from error
-        return str(made["Id"])
+        for network, endpoint in others.items():
+            docker.connect(made, network, endpoint)
+        return made
 
     def _stop(self, container_id: str) -> Seen | None:
         docker = self._docker
@@ -106,7 +112,6 @@ class DockerEngine:
     def _seen(self, row: dict[str, Any]) -> Seen:
         labels, state = row["Labels"], _STATES.get(row["State"], Container.EXITED)
         networks = row.get("NetworkSettings", {}).get("Networks", {})
-        ip = next((network["IPAddress"] for network in networks.values() if network.get("IPAddress")), "")
         exited = _EXIT.search(row.get("Status", ""))
         return Seen(
             name=labels[LABEL + "replica"],
@@ -116,10 +121,20 @@ class DockerEngine:
             version=labels[LABEL + "version"],
             container=state,
             container_id=row["Id"],
-            address=ip,
+            address=self._address(networks),
             exit_code=int(exited[1]) if exited else None,
             oom=state is Container.EXITED and self._out_of_memory(row["Id"]),
         )
+
+    def _address(self, networks: Mapping[str, Any]) -> str:
+        """Where the proxy reaches it: the two may share one network of several."""
+        found = {name: network["IPAddress"] for name, network in networks.items() if network.get("IPAddress")}
+        if len(found) > 1:
+            if not self._proxy_networks:
+                rows = self._docker.of_compose("proxy")
+                self._proxy_networks = {name for row in rows for name in row["NetworkSettings"]["Networks"]}
+            found = {name: ip for name, ip in found.items() if name in self._proxy_networks} or found
+        return next(iter(found.values()), "")
 
     def _out_of_memory(self, container_id: str) -> bool:
         try:

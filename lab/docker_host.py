@@ -36,6 +36,11 @@ class DockerHost:
         static = (_static(row) for row in rows)
         return {one.service: one for one in static}
 
+    def count(self, service: str) -> int:
+        """How many containers Compose counts to a service: ours, and those that somebody let it make."""
+        rows = self._docker.of_compose(service)
+        return sum(row["Labels"].get("com.docker.compose.oneoff") != "True" for row in rows)
+
     def take_template(self, service: str) -> dict[str, Any]:
         """The spec of the container that Compose made for us but did not start; the container is removed."""
         made = self._docker.of_compose(status="created")

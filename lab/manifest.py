@@ -58,6 +58,8 @@ class Manifest:
     load: LoadDefaults
     schema_plan: Path | None
     versions: Mapping[str, Version]
+    networked: bool = False
+    """It may have more networks than one: it lists them, or another file does."""
 
     def version(self, name: str) -> Version:
         if name not in self.versions:
@@ -138,6 +140,7 @@ def _manifest(path: Path, name: str, service: Section) -> Manifest:
         ),
         schema_plan=(path.parent / plan).resolve() if plan else None,
         versions=_versions(lab.section("versions")),
+        networked=bool({"networks", "extends"} & set(service.values)),
     )
     for section in (load, schema, lab):
         section.close()

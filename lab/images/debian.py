@@ -51,7 +51,7 @@ def arguments(root: Root, *, mirror: str = "", proxy: str = "") -> list[str]:
 def make(root: Root, store: Store, progress: Progress, *, mirror: str = "") -> None:
     """Make the root file system and import it under its reference."""
     progress(f"{root.name}: from the packages of Debian {RELEASE}, about half a minute")
-    command = arguments(root, mirror=mirror, proxy=_apt_proxy())
+    command = arguments(root, mirror=mirror, proxy=apt_proxy())
     with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as archive:
         try:
             done = subprocess.run(
@@ -72,7 +72,7 @@ def make(root: Root, store: Store, progress: Progress, *, mirror: str = "") -> N
         store.tag(store.import_root(archive, list(root.changes)), root.reference)
 
 
-def _apt_proxy() -> str:
+def apt_proxy() -> str:
     """The host's own apt may go through a proxy that is named nowhere else."""
     if not Path("/usr/bin/apt-config").exists():
         return ""

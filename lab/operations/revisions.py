@@ -3,11 +3,12 @@
 from dataclasses import asdict
 
 from lab.assembly import Lab
+from lab.compose import Flavour
 from lab.docker_client import LABEL
 from lab.images import Images
 from lab.manifest import Version, bad_key
 from lab.model import Revision
-from lab.replica_spec import conceal
+from lab.replica_spec import attached, conceal
 from lab.rolled_keys import refuse_made
 from lab.sections import BadKeyError
 
@@ -33,8 +34,10 @@ def ensure_revision(lab: Lab, version: Version, images: Images, *, replicas: int
 def _spec_of(lab: Lab, version: Version, images: Images, replicas: int) -> tuple[str, str]:
     compose, service = lab.compose(images), lab.manifest.service
     override = compose.write_override(service, version, replicas=replicas)
-    compose.make_template(service, existing=len(lab.engine.replicas_now()), override=override)
+    compose.make_template(service, existing=lab.host.count(service), override=override)
     template = lab.host.take_template(service)
+    if compose.flavour is Flavour.V1 and lab.manifest.networked:
+        template = attached(template, compose.networks(service, override))
     try:
         refuse_made(service, template)
     except BadKeyError as error:

@@ -13,7 +13,8 @@ from lab.compose import Compose, Flavour, ensure_flavour, find_flavour, forget_f
 from lab.errors import EngineError, LabError
 from lab.manifest import Version
 
-V2 = '[ "$1" = compose ] || exit 9'
+V2 = '[ "$1" = compose ] || exit 9\necho 2.26.1'
+V1 = "echo 1.29.2"
 NO_V2 = "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1"
 
 
@@ -54,22 +55,22 @@ def compose(folder: Path, flavour: Flavour = Flavour.V2, **environ: str) -> Comp
 
 def test_compose_v2_comes_before_v1(tmp_path: Path) -> None:
     program(tmp_path, "docker", V2)
-    program(tmp_path, "docker-compose")
+    program(tmp_path, "docker-compose", V1)
 
     assert find_flavour(alone(tmp_path)) is Flavour.V2
-    assert calls(tmp_path) == ["docker compose version"]
+    assert calls(tmp_path) == ["docker compose version --short"]
 
 
 def test_a_docker_without_the_plugin_leaves_v1(tmp_path: Path) -> None:
     program(tmp_path, "docker", NO_V2)
-    program(tmp_path, "docker-compose")
+    program(tmp_path, "docker-compose", V1)
 
     assert find_flavour(alone(tmp_path)) is Flavour.V1
-    assert calls(tmp_path) == ["docker compose version", "docker-compose version"]
+    assert calls(tmp_path) == ["docker compose version --short", "docker-compose version --short"]
 
 
 def test_v1_alone_is_enough(tmp_path: Path) -> None:
-    program(tmp_path, "docker-compose")
+    program(tmp_path, "docker-compose", V1)
 
     assert find_flavour(alone(tmp_path)) is Flavour.V1
 
@@ -89,7 +90,7 @@ def test_without_a_compose_that_runs_the_fix_is_to_install_one(tmp_path: Path, u
 
 
 def test_a_project_stays_with_the_compose_it_was_started_with(tmp_path: Path) -> None:
-    program(tmp_path, "docker-compose")
+    program(tmp_path, "docker-compose", V1)
     folder = tmp_path / "compose"
     assert ensure_flavour(folder, alone(tmp_path)) is Flavour.V1
 
@@ -102,8 +103,38 @@ def test_a_project_stays_with_the_compose_it_was_started_with(tmp_path: Path) ->
     assert ensure_flavour(folder, alone(tmp_path)) is Flavour.V2
 
 
+def test_a_compose_of_the_same_name_and_another_kind_is_another_compose(tmp_path: Path) -> None:
+    program(tmp_path, "docker-compose", "echo v2.31.0")
+    assert find_flavour(alone(tmp_path)) is Flavour.V2_ALONE
+    folder = tmp_path / "compose"
+    ensure_flavour(folder, alone(tmp_path))
+
+    program(tmp_path, "docker-compose", V1)
+
+    with pytest.raises(LabError, match="started with `docker-compose 2`, which does not answer now"):
+        ensure_flavour(folder, alone(tmp_path))
+
+
+def test_a_person_s_own_words_are_passed_on_with_the_files_and_the_exit_code(tmp_path: Path) -> None:
+    program(tmp_path, "docker", "exit 14")
+
+    assert compose(tmp_path).pass_on(["ps", "-q", "app"], Path("/o/v2.yaml")) == 14
+    assert calls(tmp_path) == ["docker compose -p lab-other -f /lab/lab.yaml -f /o/v2.yaml ps -q app"]
+
+
+@pytest.mark.parametrize(("words", "held"), [(["up", "-d"], "held"), (["logs", "-f"], "free")])
+def test_the_lock_is_held_by_words_that_change_something_alone(tmp_path: Path, words: list[str], held: str) -> None:
+    lock = tmp_path / "compose/lock"
+    program(tmp_path, "docker", f"flock -n {lock} echo free >> {tmp_path}/calls || echo held >> {tmp_path}/calls")
+    (tmp_path / "compose").mkdir()
+
+    compose(tmp_path).pass_on(words, None)
+
+    assert calls(tmp_path)[-1] == held
+
+
 def test_a_garbled_record_of_the_compose_is_as_none(tmp_path: Path) -> None:
-    program(tmp_path, "docker-compose")
+    program(tmp_path, "docker-compose", V1)
     (tmp_path / "flavour").write_text("podm")
 
     assert ensure_flavour(tmp_path, alone(tmp_path)) is Flavour.V1
@@ -111,7 +142,7 @@ def test_a_garbled_record_of_the_compose_is_as_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("flavour", "name"), [(Flavour.V2, "docker compose"), (Flavour.V1, "docker-compose")])
 def test_both_are_called_with_the_same_words(tmp_path: Path, flavour: Flavour, name: str) -> None:
-    program(tmp_path, "docker", V2)
+    program(tmp_path, "docker")
     program(tmp_path, "docker-compose")
     seam = compose(tmp_path, flavour)
 
