@@ -16,6 +16,7 @@ from typing import Protocol
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 from proxy.fields import Field
@@ -32,6 +33,9 @@ _LINGER_SILENT_SECONDS = 1.0
 _FRAMING_BYTES = 16 * 1024
 _FRAMING_SHARE = 16
 _FIELD_FRAMING = len(": \r\n")
+# What is asked again and again is asked in few bytes: they are kept for each connection.
+_MOST_REMEMBERED = 1024
+_HEAD_END = b"\r\n\r\n"
 
 
 class Serving(Protocol):
@@ -77,6 +81,9 @@ class ClientConnection(web.RequestHandler):
         self._forwarding: tuple[bytes, bytes] = (b"", b"")
         self._content: StreamReader | None = None
         self._head_bytes = self._body_bytes = self._last_read = 0
+        # The parser stands where a request may begin; only the last byte of a request without a body brings it there.
+        self._at_start = True
+        self._asked: tuple[bytes, RawRequestMessage] | None = None
         self._lingering: asyncio.Task[None] | None = None
         self.last: Inbound | None = None
         self.serving: Serving | None = None
@@ -177,11 +184,19 @@ class ClientConnection(web.RequestHandler):
         if self._tunnel is not None:
             self._tunnel.from_client(data)
             return
+        at_start = self._at_start
+        if at_start and self._asked is not None and data == self._asked[0] and self._is_free:
+            self._ask_again(self._asked[1])
+            return
+        known = len(self._messages)
         super().data_received(data)
+        self._at_start = len(self._messages) - known == 1 and self._ends_with_head(data, *self._messages[-1])
         if self.busy:
             self._watch_body(len(data))
         elif self._messages:
             self._last_read = len(data)
+            if at_start and self._at_start and not known:
+                self._remember(data, self._messages[0][0])
             self._next()
         elif data and not (self._close or self._force_close):
             self._head_grows(len(data))
@@ -211,6 +226,30 @@ class ClientConnection(web.RequestHandler):
             self._next()
 
     # From request to request
+
+    @property
+    def _is_free(self) -> bool:
+        return not (self.busy or self._messages or self.writing_paused or self._close or self._force_close)
+
+    def _ends_with_head(self, data: bytes, message: RawRequestMessage | _ErrInfo, content: StreamReader) -> bool:
+        """Whether the last byte of `data` is the last one of the request that it brought, and of that one's head."""
+        return (
+            content is EMPTY_PAYLOAD
+            and not self._upgraded
+            and isinstance(message, RawRequestMessage)
+            and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
+        )
+
+    def _remember(self, data: bytes, message: RawRequestMessage | _ErrInfo) -> None:
+        """The same bytes, where a request may begin, are the same request: they need not be parsed again."""
+        if isinstance(message, RawRequestMessage) and not message.should_close and len(data) <= _MOST_REMEMBERED:
+            self._asked = bytes(data), message
+
+    def _ask_again(self, message: RawRequestMessage) -> None:
+        self.busy = True
+        self._content = EMPTY_PAYLOAD
+        self._body_bytes = 0
+        self._owner.begin(self, message, EMPTY_PAYLOAD)
 
     def _next(self) -> None:
         """Begin what was received, one after another; nothing for a client that does not take what it was given."""

@@ -19,6 +19,7 @@ _SWITCHING = 101
 _CONTINUE = 100
 _FINAL = 200
 _USUAL = frozenset({200})
+_HEAD_END = b"\r\n\r\n"
 
 
 class UpstreamError(Exception):
@@ -68,6 +69,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.alive = False
         self._reading = True
         self._last_head: ResponseHead | None = None
+        self._known: tuple[bytes, int, ResponseHead] | None = None
         self.writing_paused = False
         self.idle_since = 0.0
         self._begin(head_only=False)
@@ -75,8 +77,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _begin(self, *, head_only: bool) -> None:
         self._head_only = head_only
         self._head: ResponseHead | None = None
-        self._complete = False
-        self._extra = False
+        self._fed = self._complete = False
+        self._extra = self._alike = False
         self._switched = False
         self._reason = b""
         self._fields: list[Field] = []
@@ -176,22 +178,55 @@ class UpstreamConnection(asyncio.Protocol):
             if receiver is None:
                 self.abort()
             return
+        known, first = self._known, not self._fed
+        self._fed = True
+        if first and known is not None and self._is_as_before(data, known):
+            self._read_as_before(receiver, data, known)
+            return
         in_head = self._head is None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded(receiver, data[upgrade.args[0] :])
-            return
         except httptools.HttpParserError as error:
             self._malformed(receiver, error)
-            return
-        if in_head and self._head is None:
-            self._head_grows(len(data))
-            return
-        if self._complete and data[-2:] == b"\r\n" and self._has_stray_line_end(data):
-            self._extra = True
+        else:
+            if in_head and self._head is None:
+                self._head_grows(len(data))
+            else:
+                self._told(receiver, data, first=first)
+
+    def _told(self, receiver: Receiver, data: bytes, *, first: bool) -> None:
+        """All that one read brought is told; `first`: it was the first of the answer."""
+        if self._complete:
+            if data[-2:] == b"\r\n" and self._has_stray_line_end(data):
+                self._extra = True
+            elif first and self._alike:
+                self._remember(data)
         if self._receiver is receiver:
             receiver.answer_read(complete=self._complete)
+
+    def _remember(self, data: bytes) -> None:
+        """Keep the bytes of a head that came twice, if all of its answer came in one read and nothing after it."""
+        head = self._head
+        if head is None or not self.reusable or head.framing is not Framing.LENGTH:
+            return
+        raw = bytes(data[: len(data) - len(self._last_piece)])
+        if raw.find(_HEAD_END) == len(raw) - len(_HEAD_END):
+            self._known = raw, len(data), head
+
+    def _is_as_before(self, data: bytes, known: tuple[bytes, int, ResponseHead]) -> bool:
+        return len(data) == known[1] and data.startswith(known[0]) and not self._head_only
+
+    def _read_as_before(self, receiver: Receiver, data: bytes, known: tuple[bytes, int, ResponseHead]) -> None:
+        """The same head, and as many bytes: the parser, which stands at the begin of an answer, would say the same."""
+        raw, _size, head = known
+        self._head, self._complete = head, True
+        receiver.answer_head(head)
+        if self._receiver is receiver and len(data) > len(raw):
+            receiver.answer_body(data[len(raw) :])
+        if self._receiver is receiver:
+            receiver.answer_read(complete=True)
 
     def eof_received(self) -> bool:
         if self._tunnel is not None:
@@ -250,7 +285,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._interim(status, self._receiver)
             return
         head = self._last_head
-        if head is None or not self._is_alike(head, status, version):
+        self._alike = head is not None and self._is_alike(head, status, version)
+        if head is None or not self._alike:
             head = read_head(status, self._reason, self._fields, http11=version == "1.1", head_only=self._head_only)
             if len(head.onward) > MAX_HEAD:
                 raise MalformedError(f"the head is larger than {MAX_HEAD} bytes")

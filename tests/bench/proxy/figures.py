@@ -21,6 +21,7 @@ PROXIES = (Peer.OURS, Peer.NGINX, Peer.HAPROXY, Peer.PLAIN)
 class Case(StrEnum):
     SMALL_1 = "small GET, 1 connection"
     SMALL_32 = "small GET, 32 connections"
+    OWN_PATHS_32 = "small GET, 32 connections, each request with a path of its own"
     LARGE_GET = "64 KiB GET, 16 connections"
     LARGE_POST = "16 KiB POST, 16 connections"
 

@@ -1,4 +1,4 @@
-"""One run: every peer side by side, the rounds interleaved, so that a slow moment of the machine hits all alike."""
+"""One run: every peer side by side, started anew several times, so that a slow moment of the machine hits all alike."""
 
 import contextlib
 import time
@@ -24,12 +24,14 @@ class Bench:
     _ledger_lost: int = field(default=0, init=False)
 
     def measure(self) -> Results:
-        with self._all_running() as running:
-            results = Results(closed=self._closed(running))
-            capacity = results.rps(Peer.OURS, Case.SMALL_32)
-            if capacity is not None:
-                rate = common_rate(capacity, share=OPEN_SHARE, most=OPEN_MOST)
-                results = replace(results, opened=self._opened(running, rate))
+        results, rate = Results(), None
+        for number in range(1, self.plan.starts + 1):
+            with self._all_running() as running:
+                self.say(f"start {number} of {self.plan.starts}")
+                results = replace(results, closed=(*results.closed, *self._closed(running)))
+                rate = rate or _rate(results)
+                if rate is not None:
+                    results = replace(results, opened=(*results.opened, *self._opened(running, rate)))
         results = self._with_crowds(results)
         results = self._with_growth(results)
         return replace(results, ledger_lines=self._ledger_lines, ledger_lost=self._ledger_lost)
@@ -62,12 +64,11 @@ class Bench:
         for peer in running:
             self._wrk.run(peer.port, REQUESTS[Case.SMALL_32], 1)
         runs: list[ClosedRun] = []
-        for number in range(1, self.plan.rounds + 1):
-            for case in Case:
-                self.say(f"round {number} of {self.plan.rounds}: {case}")
-                direct = self._wrk.run(self.world.upstreams[0], REQUESTS[case], self.plan.direct_seconds)
-                runs.append(_closed_run(Peer.DIRECT, case, direct))
-                runs += [self._one_closed(peer, case) for peer in running]
+        for case in Case:
+            self.say(f"  {case}")
+            direct = self._wrk.run(self.world.upstreams[0], REQUESTS[case], self.plan.direct_seconds)
+            runs.append(_closed_run(Peer.DIRECT, case, direct))
+            runs += [self._one_closed(peer, case) for peer in running]
         return tuple(runs)
 
     def _one_closed(self, peer: Running, case: Case) -> ClosedRun:
@@ -89,7 +90,7 @@ class Bench:
         runs: list[OpenRun] = []
         priority = self._precedence(running)
         for number in range(1, self.plan.open_rounds + 1):
-            self.say(f"open loop, round {number} of {self.plan.open_rounds}: {rate} requests/s")
+            self.say(f"  open loop, round {number} of {self.plan.open_rounds}: {rate} requests/s")
             for peer, port in ports:
                 run = openloop.offer(
                     peer, port, rate, self.plan.open_seconds, cpu=self.world.cpus.rest, priority=priority
@@ -130,6 +131,12 @@ class Bench:
         if running and not grown:
             self.say(f"  not done after {self.plan.growth_seconds:.0f} s")
         return replace(results, growth=grown)
+
+
+def _rate(results: Results) -> int | None:
+    """Return the open loop's: by what ours can do at its first start."""
+    capacity = results.rps(Peer.OURS, Case.SMALL_32)
+    return None if capacity is None else common_rate(capacity, share=OPEN_SHARE, most=OPEN_MOST)
 
 
 def _closed_run(peer: Peer, case: Case, load: Load) -> ClosedRun:

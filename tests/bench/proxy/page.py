@@ -15,7 +15,8 @@ Written by `make bench-proxy`. The ratios hold on other machines, the absolute f
 
 _HOW = """## How it is measured
 
-* On loopback, one process of each proxy, all in one run, the rounds interleaved; a figure is the median of its rounds.
+* On loopback, one process of each proxy, all in one run, all started anew five times; a figure is the median of the
+  starts, for the same program costs up to a third more or less from one start to the next.
   The proxy has a processor to itself; the load and the upstream (nginx, two ports, connections kept) share another.
 * **ours** is `python -m proxy` as it starts by default, with two admitted replicas that it probes, retries, limits and
   time-outs, metrics, and the ledger of an open run: a target says that no line of that ledger was lost.
@@ -25,6 +26,8 @@ _HOW = """## How it is measured
   file, which costs it several times the CPU.
 * **plain aiohttp** is `web.Application` and `ClientSession` with streamed bodies, as tutorials show it
   (tests/bench/proxy/plain.py), on asyncio's own loop.
+* wrk's requests are alike to the last byte, and so are its answers within a second: that is what ours does not parse
+  twice. One case gives each request a path of its own, so that nothing of that helps.
 * CPU per request is user and system time of the proxy's processes over the requests answered, under wrk's closed loop.
 * Latency is measured by an open loop: requests leave on a fixed schedule, one rate for all (at most 30 % of what ours
   can do), on 32 kept connections, and each latency counts from when the request was due. *Added* is less the same

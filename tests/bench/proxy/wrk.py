@@ -32,6 +32,13 @@ class Load:
 
 def script(request: Request) -> str:
     """PURE."""
+    if request.own_paths:
+        return f"""local number = 0
+request = function()
+    number = number + 1
+    return wrk.format(nil, "{request.path}?" .. number)
+end
+{_DONE}"""
     if not request.post_bytes:
         return _DONE
     return f"""wrk.method = "POST"
@@ -62,7 +69,7 @@ class Wrk:
     folder: Path
 
     def run(self, port: int, request: Request, seconds: int) -> Load:
-        lua = self.folder / f"wrk-{request.post_bytes}.lua"
+        lua = self.folder / f"wrk-{request.post_bytes}-{request.own_paths}.lua"
         lua.write_text(script(request))
         argv = [self.program, "-t1", f"-c{request.connections}", f"-d{seconds}s", "-s", str(lua)]
         done = subprocess.run(

@@ -1,0 +1,210 @@
+"""What came before, byte for byte, is not parsed again: nobody must ever see that, however the bytes are cut."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxy.client import ClientConnection
+from proxy.fields import Field
+from proxy.responses import ResponseHead
+from proxy.settings import Limits
+from proxy.upstream import UpstreamConnection, UpstreamError
+
+ASKED = b"GET /a HTTP/1.1\r\nHost: lab.test\r\n\r\n"
+OTHER = b"GET /b HTTP/1.1\r\nHost: lab.test\r\n\r\n"
+OPEN_FIELD = b"GET /c HTTP/1.1\r\nHost: lab.test\r\nX: "
+BODY_TO_COME = b"POST /d HTTP/1.1\r\nHost: lab.test\r\nContent-Length: %d\r\n\r\n" % len(ASKED)
+CHUNKED = b"POST /e HTTP/1.1\r\nHost: lab.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+PIECES = (ASKED, OTHER, ASKED + ASKED, ASKED[:9], ASKED[9:], OPEN_FIELD, BODY_TO_COME, CHUNKED, b"0\r\n\r\n", b"\r\n")
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+ANSWERS = (
+    ANSWER + b"four",
+    ANSWER + b"4444",
+    ANSWER,
+    b"four",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfour",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\n\r\n" + ANSWER + b"four",
+    b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nX: ",
+    ANSWER + b"four\r\n",
+    ANSWER + b"fourHTTP",
+)
+
+
+class Transport(asyncio.Transport):
+    """Takes everything and sends nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("192.0.2.1", 1) if name == "peername" else default
+
+    def write(self, data: Any) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    abort = close
+
+
+class Owner:
+    """Keeps what it is asked to serve, and lets each request wait until it is told to answer it."""
+
+    limits = Limits()
+    pseudonym = b"lab"
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def trusts(self, _address: str) -> bool:
+        return False
+
+    def connected(self, _connection: ClientConnection) -> bool:
+        return True
+
+    def disconnected(self, _connection: ClientConnection) -> None: ...
+
+    def begin(self, _connection: ClientConnection, message: RawRequestMessage, content: StreamReader) -> None:
+        self.told.append((message.method, message.path, message.raw_headers, content.is_eof()))
+
+    def refuse(self, _connection: ClientConnection, status: int, reason: str, _message: str) -> None:
+        self.told.append((status, reason))
+
+
+class Forgetful(ClientConnection):
+    def _remember(self, *_what: object) -> None: ...
+
+
+class ForgetfulUpstream(UpstreamConnection):
+    def _remember(self, *_what: object) -> None: ...
+
+
+def heard(kind: type[ClientConnection], pieces: Sequence[tuple[bytes, bool]]) -> list[object]:
+    """Give a connection the pieces; after one marked so, the request under way is answered."""
+
+    async def talk() -> list[object]:
+        loop = asyncio.get_running_loop()
+        owner = Owner()
+        connection = kind(owner, web.Server(cast("Any", None)), loop)
+        connection.connection_made(Transport())
+        for data, answer in pieces:
+            connection.data_received(data)
+            owner.told.append(("busy", connection.busy))
+            if answer and connection.busy:
+                connection.finished(keep_alive=True)
+                for _ in range(3):  # a body that is left is read away in a task
+                    await asyncio.sleep(0)
+        connection.connection_lost(None)
+        await asyncio.sleep(0)
+        return owner.told
+
+    return asyncio.run(talk())
+
+
+class Receiver:
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def answer_interim(self, head: bytes) -> None:
+        self.told.append(head)
+
+    def answer_head(self, head: ResponseHead) -> None:
+        self.told.append((head.status, head.fields, head.onward, head.framing))
+
+    def answer_body(self, data: bytes) -> None:
+        self.told.append(bytes(data))
+
+    def answer_read(self, *, complete: bool) -> None:
+        self.told.append(complete)
+
+    def answer_switched(self, fields: list[Field], tail: bytes) -> None:
+        self.told.append((fields, tail))
+
+    def answer_failed(self, error: UpstreamError) -> None:
+        self.told.append(str(error))
+
+    def replica_takes_more(self) -> None: ...
+
+
+def answered(kind: type[UpstreamConnection], exchanges: Sequence[Sequence[bytes]]) -> list[object]:
+    """Ask as often as there are exchanges, as long as the connection may be used again."""
+    receiver = Receiver()
+    connection = kind(lambda _made: None, lambda _lost: None)
+    connection.connection_made(Transport())
+    for pieces in exchanges:
+        connection.start(receiver, ASKED, head_only=False)
+        for data in pieces:
+            connection.data_received(data)
+        receiver.told.append(("reusable", connection.reusable))
+        if not connection.reusable:
+            break
+        connection.rest()
+    return receiver.told
+
+
+@given(st.lists(st.tuples(st.sampled_from(PIECES), st.booleans()), max_size=8))
+@example([(ASKED, True), (ASKED, True), (ASKED, True)])
+@example([(ASKED, True), (OPEN_FIELD, True), (ASKED, True)])
+@example([(ASKED, False), (OPEN_FIELD, True), (ASKED, True)])
+@example([(ASKED, True), (BODY_TO_COME, False), (ASKED, True)])
+@example([(ASKED, True), (ASKED[:9], True), (ASKED, True)])
+def test_a_request_asked_in_the_same_bytes_is_heard_as_if_it_were_parsed(pieces: list[tuple[bytes, bool]]) -> None:
+    assert heard(ClientConnection, pieces) == heard(Forgetful, pieces)
+
+
+@given(st.lists(st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=3), max_size=6))
+@example([[ANSWER + b"four"]] * 4)
+@example([[ANSWER + b"four"]] * 3 + [[ANSWER, b"four"]])
+@example([[ANSWER + b"four"]] * 3 + [[b"HTTP/1.1 103 Early Hints\r\n\r\n", ANSWER + b"four"]])
+@example([[ANSWER + b"four"]] * 3 + [[b"HTTP/1.1 200 OK\r\nX: ", ANSWER + b"four"]])
+def test_an_answer_in_the_same_bytes_is_told_as_if_it_were_parsed(exchanges: list[list[bytes]]) -> None:
+    assert answered(UpstreamConnection, exchanges) == answered(ForgetfulUpstream, exchanges)
+
+
+def test_the_same_bytes_are_really_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+    real = web.RequestHandler.data_received
+    monkeypatch.setattr(
+        web.RequestHandler, "data_received", lambda self, data: (parsed.append(data), real(self, data))[1]
+    )
+
+    told = heard(ClientConnection, [(ASKED, True)] * 5)
+
+    assert len(parsed) == 1
+    assert len([each for each in told if each[0] == "GET"]) == 5  # type: ignore[index]
+
+
+def test_a_request_without_a_body_is_known_by_its_empty_content() -> None:
+    """What is repeated is recognised by that, and aiohttp does not promise it."""
+    contents: list[StreamReader] = []
+
+    class Keeping(Owner):
+        def begin(self, _connection: ClientConnection, _message: RawRequestMessage, content: StreamReader) -> None:
+            contents.append(content)
+
+    async def talk() -> None:
+        connection = ClientConnection(Keeping(), web.Server(cast("Any", None)), asyncio.get_running_loop())
+        connection.connection_made(Transport())
+        connection.data_received(ASKED)
+        connection.connection_lost(None)
+
+    asyncio.run(talk())
+
+    assert contents == [EMPTY_PAYLOAD]
