@@ -5,13 +5,14 @@ none is ready answers nothing at all.
 """
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import NoReturn
 
 from sample_app import log
 from sample_app.app_code import Code
 from sample_app.database import Connection, Database, DatabaseError
-from sample_app.faults import Fault
+from sample_app.faults import Chosen, Fault, fired, is_down
 from sample_app.lease import Lease
 
 _FIRST_PAUSE = 0.05
@@ -38,33 +39,47 @@ class Ready:
 
     ready: bool
     detail: str
+    fault: Fault | None = None
+    """Why it is not ready, if that was asked for."""
 
 
-def judge(seen: Seen, *, stopping: bool, faults: frozenset[Fault]) -> Ready:
+def judge(seen: Seen, *, stopping: bool, faults: Chosen, flapped: bool = False) -> Ready:
     if stopping:
         return Ready(ready=False, detail="stopping")
     if Fault.NEVER_READY in faults:
-        return Ready(ready=False, detail=f"fault {Fault.NEVER_READY}: this replica never gets ready")
+        return _asked_for(Fault.NEVER_READY, f"fault {Fault.NEVER_READY}: this replica never gets ready")
     if not seen.reached:
         return Ready(ready=False, detail=seen.trouble or "waiting for the first query")
     if seen.missing:
-        return Ready(ready=False, detail=f"parcels has no column {', '.join(seen.missing)}")
+        return _asked_for(Fault.CHECKS_SCHEMA, f"parcels has no column {', '.join(seen.missing)}")
+    if flapped:
+        return _asked_for(Fault.FLAPS, f"fault {Fault.FLAPS}: not ready for a moment")
     return Ready(ready=True, detail=seen.trouble or "ok")
+
+
+def _asked_for(fault: Fault, detail: str) -> Ready:
+    return Ready(ready=False, detail=detail, fault=fault)
 
 
 class Readiness:
     """Looks at the database now and then, and remembers what it saw: an answer never waits for the database."""
 
-    def __init__(self, *, database: Database, lease: Lease, code: Code, faults: frozenset[Fault]) -> None:
+    def __init__(self, *, database: Database, lease: Lease, code: Code, faults: Chosen) -> None:
         self._database = database
         self._lease = lease
         self._code = code
         self._faults = faults
         self._seen = Seen()
+        self._fault: Fault | None = None
         self._announced = False
 
     def now(self, *, stopping: bool) -> Ready:
-        return judge(self._seen, stopping=stopping, faults=self._faults)
+        flapped = is_down(self._faults, time.monotonic())
+        ready = judge(self._seen, stopping=stopping, faults=self._faults, flapped=flapped)
+        if ready.fault is not None and ready.fault is not self._fault:
+            fired(ready.fault)
+        self._fault = ready.fault
+        return ready
 
     async def watch(self) -> NoReturn:
         pause = _FIRST_PAUSE

@@ -14,7 +14,7 @@ from sample_app.app_code import Code
 from sample_app.database import Database, DatabaseError
 from sample_app.endpoints import Answer, Call, Endpoints, NotFoundError
 from sample_app.envelope import Sender
-from sample_app.faults import AskedForError, Fault, Fuse
+from sample_app.faults import AskedForError, Connections, Fuse, Mishaps
 from sample_app.inputs import BadInputError
 from sample_app.lease import Lease, VersionGoneError
 from sample_app.lifecycle import Lifecycle
@@ -33,7 +33,6 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ANSWERS = {
     BadInputError: (HTTPStatus.BAD_REQUEST, "bad-input"),
     NotFoundError: (HTTPStatus.NOT_FOUND, "not-found"),
-    AskedForError: (HTTPStatus.INTERNAL_SERVER_ERROR, Fault.ANSWERS_ERRORS.value),
 }
 
 Endpoint = Callable[[Call], Awaitable[Answer | Live]]
@@ -42,22 +41,30 @@ Endpoint = Callable[[Call], Awaitable[Answer | Live]]
 async def serve(settings: Settings, code: Code) -> None:
     """Serve until SIGTERM, then finish what is in flight. VersionGoneError if the schema serves this code no more."""
     lifecycle = Lifecycle()
-    on_stop = faults.exit_at_once if Fault.EXITS_AT_ONCE in settings.faults else lifecycle.stop
+    on_stop = faults.on_sigterm(settings.faults, lifecycle.stop)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_stop)
+    await faults.crash_or_delay(settings.faults, told_to_stop=lifecycle.told_to_stop)
     database = Database()
     lease = Lease(code=code.name, replica=settings.replica)
     readiness = Readiness(database=database, lease=lease, code=code, faults=settings.faults)
     sender = Sender(version=settings.version, replica=settings.replica)
+    fuse = Fuse(settings.faults)
     endpoints = Endpoints(
         sender=sender,
         code=code,
         database=database,
         readiness=readiness,
         lifecycle=lifecycle,
-        fuse=Fuse(settings.faults),
+        fuse=fuse,
     )
-    responder = Responder(sender=sender, lifecycle=lifecycle, stumble=faults.stumbling(settings.faults))
+    responder = Responder(
+        sender=sender,
+        lifecycle=lifecycle,
+        fuse=fuse,
+        mishaps=Mishaps(settings.faults, seed=f"{settings.fault_seed}/{settings.replica}"),
+        connections=Connections(settings.faults, is_busy=lifecycle.is_busy),
+    )
     runner = await _listen(settings, _application(responder, endpoints))
     async with asyncio.TaskGroup() as group:  # a watch that fails takes the replica down, not only its readiness
         watch = group.create_task(_watched(readiness, lifecycle))
@@ -82,10 +89,14 @@ async def _watched(readiness: Readiness, lifecycle: Lifecycle) -> VersionGoneErr
 class Responder:
     """Turns whatever an endpoint does into one whole answer, and logs the request's begin and end."""
 
-    def __init__(self, *, sender: Sender, lifecycle: Lifecycle, stumble: Callable[[], None]) -> None:
+    def __init__(
+        self, *, sender: Sender, lifecycle: Lifecycle, fuse: Fuse, mishaps: Mishaps, connections: Connections
+    ) -> None:
         self._sender = sender
         self._lifecycle = lifecycle
-        self._stumble = stumble
+        self._fuse = fuse
+        self._mishaps = mishaps
+        self._connections = connections
         self._own_ids = itertools.count(1)
 
     async def respond(self, request: web.Request, endpoint: Endpoint, *, logged: bool) -> web.StreamResponse:
@@ -99,12 +110,15 @@ class Responder:
                     method=request.method,
                     path=request.path_qs,
                 )
-            answer = await self._answer(call, endpoint, stumbles=logged)
+            if self._fuse.hangs:
+                await self._fuse.hang()
+            answer = await self._answer(call, endpoint, spared=not logged)
             response = answer.response if isinstance(answer, Live) else answer
             if self._lifecycle.stopping:
                 response.force_close()
             if await self._written(request, answer) and logged:
                 log.write("end", id=call.request_id, attempt=call.attempt, status=response.status)
+        self._connections.answered(request.protocol)
         return response
 
     async def _written(self, request: web.Request, answer: web.Response | Live) -> bool:
@@ -120,13 +134,15 @@ class Responder:
             return False
         return True
 
-    async def _answer(self, call: Call, endpoint: Endpoint, *, stumbles: bool) -> web.Response | Live:
+    async def _answer(self, call: Call, endpoint: Endpoint, *, spared: bool) -> web.Response | Live:
         try:
-            if stumbles:
-                self._stumble()
+            if not spared:
+                await self._mishaps.befall(call.request_id)
             answer = await endpoint(call)
-        except (BadInputError, NotFoundError, AskedForError) as error:
+        except (BadInputError, NotFoundError) as error:
             return self._error(call, *_ANSWERS[type(error)], str(error))
+        except AskedForError as error:
+            return self._error(call, HTTPStatus.INTERNAL_SERVER_ERROR, error.fault.value, str(error))
         except web.HTTPRequestEntityTooLarge as error:
             return self._error(call, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "bad-input", error.text or "")
         except DatabaseError as error:

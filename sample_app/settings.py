@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sample_app.faults import Fault
+from sample_app import faults
+from sample_app.faults import Chosen
 
 
 class SettingsError(ValueError):
@@ -17,19 +18,24 @@ class Settings:
     version: str
     replica: str
     code: str
-    faults: frozenset[Fault]
+    faults: Chosen
+    fault_seed: str
     port: int
     grace_seconds: float
 
 
 def read(environ: Mapping[str, str]) -> Settings:
     code = _one_of("APP_CODE", environ.get("APP_CODE", "v1"), ("v1", "v2"))
-    names = (name.strip() for name in environ.get("APP_FAULTS", "").split(","))
+    try:
+        chosen = faults.read(environ.get("APP_FAULTS", ""))
+    except faults.FaultError as error:
+        raise SettingsError(str(error)) from error
     return Settings(
         version=environ.get("LAB_VERSION", code),
         replica=environ.get("LAB_REPLICA", "local"),
         code=code,
-        faults=frozenset(Fault(_one_of("APP_FAULTS", name, tuple(Fault))) for name in names if name),
+        faults=chosen,
+        fault_seed=environ.get("APP_FAULT_SEED", "1"),
         port=int(_number("PORT", environ.get("PORT", "8080"), most=65535)),
         grace_seconds=_number("APP_GRACE_SECONDS", environ.get("APP_GRACE_SECONDS", "30"), most=3600),
     )

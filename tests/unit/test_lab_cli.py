@@ -72,7 +72,7 @@ def test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_named(lab: Run
 
     assert (code, out) == (2, "")
     assert "error: there is no version 'v9'   [unknown-version]" in err
-    assert "v1, v2, v2-answers-errors, v2-checks-schema, v2-dies-after-ready, v2-exits-at-once, v2-never-ready" in err
+    assert "use one of: v1, v2, v2-adds-latency, v2-always-errors, v2-answers-errors, v2-checks-schema, " in err
 
 
 @pytest.mark.parametrize(
