@@ -13,6 +13,8 @@ from lab.docker_client import LABEL, DockerClient, GoneError
 from lab.errors import EngineError
 from lab.replica_spec import spec_of
 
+IMAGE_USER = 10001
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Static:
@@ -65,11 +67,26 @@ class DockerHost:
             fix = "build or load it; `lab up` makes the lab's own"
             raise EngineError(id="image-missing", what=f"there is no image {image}", fix=fix) from error
 
-    def run(self, *, name: str, role: str, body: dict[str, Any], labels: Mapping[str, str]) -> str:
-        """Create and start a container of ours that no manifest names, such as the load's."""
+    def run(
+        self,
+        *,
+        name: str,
+        role: str,
+        body: dict[str, Any],
+        labels: Mapping[str, str],
+        into: str = "",
+        files: Mapping[str, bytes] | None = None,
+    ) -> str:
+        """Create and start a container of ours that no manifest names, such as the load's.
+
+        `files` are there before it starts, each in a folder of its own in the volume at `into`.
+        """
         docker = self._docker
         body = {**body, "Labels": {**labels, **docker.labels(role)}}
         container: str = docker.call("create", lambda: docker.api.create_container_from_config(body, name))["Id"]
+        if files:
+            packed = _packed(files)
+            docker.call("copy", lambda: docker.api.put_archive(container, into, packed))
         docker.call("start", lambda: docker.api.start(container))
         return container
 
@@ -120,6 +137,22 @@ class DockerHost:
         for volume in volumes:
             docker.call("remove volume", partial(docker.api.remove_volume, volume["Name"], force=True))
         return len(containers) + len(networks) + len(volumes)
+
+
+def _packed(files: Mapping[str, bytes]) -> bytes:
+    """As a tar archive, of the user that the lab's images run as."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, content in files.items():
+            folder = tarfile.TarInfo(str(Path(path).parent))
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            file = tarfile.TarInfo(path)
+            file.size, file.mode = len(content), 0o644
+            for member in (folder, file):
+                member.uid = member.gid = IMAGE_USER
+            archive.addfile(folder)
+            archive.addfile(file, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def _static(row: Mapping[str, Any]) -> Static:

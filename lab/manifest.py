@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 
 from lab.durations import seconds
 from lab.errors import LabError, UsageError
+from lab.load_choice import Arrivals, LoadChoice
 from lab.manifest_lines import line_of, lines_of
 from lab.model import OnFail, Order
 from lab.ports import Readiness
@@ -33,10 +34,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadDefaults:
-    rate: float = 100.0
+    """`baseline`: seconds under load before the rollout begins."""
+
     baseline: float = 3.0
-    slow: float | None = None
-    min_requests: int = 500
+    choice: LoadChoice = field(default_factory=LoadChoice)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +133,7 @@ def _manifest(path: Path, name: str, service: Section) -> Manifest:
         readiness=_readiness(lab.section("readiness")),
         ready_timeout=lab.get("ready_timeout", seconds, "30s"),
         drain_timeout=lab.get("drain_timeout", seconds, "30s"),
-        load=LoadDefaults(
-            rate=load.get("rate", _rate, 100),
-            baseline=load.get("baseline", seconds, "3s"),
-            slow=load.find("slow", seconds),
-            min_requests=load.get("min_requests", natural, 500),
-        ),
+        load=_load(load, path.parent),
         schema_plan=(path.parent / plan).resolve() if plan else None,
         versions=_versions(lab.section("versions")),
         networked=bool({"networks", "extends"} & set(service.values)),
@@ -145,6 +141,23 @@ def _manifest(path: Path, name: str, service: Section) -> Manifest:
     for section in (load, schema, lab):
         section.close()
     return manifest
+
+
+def _load(load: Section, folder: Path) -> LoadDefaults:
+    file = load.find("locustfile", text)
+    return LoadDefaults(
+        baseline=load.get("baseline", seconds, "3s"),
+        choice=LoadChoice(
+            rate=load.find("rate", _rate),
+            slow=load.find("slow", seconds),
+            min_requests=load.find("min_requests", natural),
+            cohorts=load.find("cohorts", text),
+            shape=load.find("shape", text),
+            arrivals=load.find("arrivals", _arrivals),
+            workers=load.find("workers", positive),
+            locustfile=str((folder / file).resolve()) if file else None,
+        ),
+    )
 
 
 def _update(config: Section, lab: Section) -> Shape:
@@ -216,6 +229,12 @@ def _order(value: object) -> Order:
     if str(value) not in set(Order):
         raise ValueError(f"{value!r} is neither {Order.START_FIRST} nor {Order.STOP_FIRST}")
     return Order(str(value))
+
+
+def _arrivals(value: object) -> Arrivals:
+    if str(value) not in set(Arrivals):
+        raise ValueError(f"{value!r} is neither {Arrivals.FIXED} nor {Arrivals.POISSON}")
+    return Arrivals(str(value))
 
 
 def _failure_action(value: object) -> OnFail:

@@ -10,17 +10,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from lab.docker_host import DockerHost
 from lab.errors import LabError
+from lab.load_choice import LoadSpec
 
 START_SECONDS = 40.0
 MEMORY = 768 * 1024 * 1024
 WORKER_MEMORY = 100 * 1024 * 1024
 """Each one more than the first."""
+RUNS = "/runs"
+"""The volume, in the containers of the load and the proxy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class LoadPlan:
     slow: float | None = None
     cohorts: str = ""
     shape: str = "steady"
+    arrivals: str = "fixed"
     workers: int = 1
     locustfile: str = ""
 
@@ -51,11 +55,27 @@ class LoadPlan:
             "--max-requests": self.max_requests,
             "--deadline-s": self.deadline,
             "--shape": self.shape,
+            "--arrivals": self.arrivals,
             "--workers": self.workers,
         }
         chosen = {"--slow-s": self.slow, "--cohorts": self.cohorts, "--locustfile": self.locustfile}
         pairs |= {flag: value for flag, value in chosen.items() if value}
         return [str(word) for pair in pairs.items() for word in pair]
+
+
+def plan_of(spec: LoadSpec, *, run: str, replicas: int) -> LoadPlan:
+    return LoadPlan(
+        run=run,
+        rate=spec.rate,
+        replicas=replicas,
+        seed=spec.seed,
+        slow=spec.slow,
+        cohorts=spec.cohorts,
+        shape=spec.shape,
+        arrivals=spec.arrivals,
+        workers=spec.workers,
+        locustfile=spec.locustfile,
+    )
 
 
 class Source(Protocol):
@@ -121,6 +141,11 @@ class Load:
 
     async def collect(self, into: Path) -> None:
         await asyncio.to_thread(self._source.collect, self.plan.run, into)
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended, or there is none."""
+        return self._over or not self._begun
 
     @property
     def tick(self) -> Mapping[str, Any]:
@@ -189,12 +214,18 @@ class ContainerSource:
     def start(self, plan: LoadPlan) -> Iterable[bytes]:
         if stale := self._host.find("load"):
             self._host.remove(stale)
+        files = {}
+        if plan.locustfile:
+            # into the run's folder: it is part of what was measured, and found again with it
+            inside = f"{plan.run}/locustfile.py"
+            files[inside] = Path(plan.locustfile).read_bytes()
+            plan = replace(plan, locustfile=f"{RUNS}/{inside}")
         body = {
             "Image": self._image,
             "Cmd": ["python", "-m", "loadtest", *plan.arguments(self._target)],
             "HostConfig": {
                 "NetworkMode": f"{self._compose_name}_default",
-                "Binds": [f"{self._compose_name}_runs:/runs"],
+                "Binds": [f"{self._compose_name}_runs:{RUNS}"],
                 "ReadonlyRootfs": True,
                 "Tmpfs": {"/tmp": ""},  # noqa: S108  a tmpfs of the container
                 "CapDrop": ["ALL"],
@@ -205,7 +236,8 @@ class ContainerSource:
             },
         }
         name = f"{self._compose_name}-load"
-        self._container = self._host.run(name=name, role="load", body=body, labels={"rollinglab.run": plan.run})
+        labels = {"rollinglab.run": plan.run}
+        self._container = self._host.run(name=name, role="load", body=body, labels=labels, into=RUNS, files=files)
         return self._host.follow(self._container)
 
     def adopt(self, plan: LoadPlan) -> Iterable[bytes] | None:
@@ -218,7 +250,7 @@ class ContainerSource:
 
     def collect(self, run: str, into: Path) -> None:
         if self._container:
-            self._host.copy_out(self._container, f"/runs/{run}", into)
+            self._host.copy_out(self._container, f"{RUNS}/{run}", into)
         else:
             self._fetch(run, into)
 

@@ -43,6 +43,8 @@ def main(argv: Sequence[str]) -> int:
 def _run(settings: Settings, status: Status, argv: Sequence[str]) -> None:
     users = users_of(settings)
     mix = mixed(users.cohorts(), settings.cohorts, settings.slow, settings.rate)
+    if settings.check:
+        return
     allow_connections(settings.pool)
     if settings.worker is not None:
         work(settings, users, signals=_on_signals)

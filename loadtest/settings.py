@@ -37,6 +37,7 @@ class Settings:
     published_port: bool
     worker: int | None
     master_port: int
+    check: bool
 
     @property
     def ledger(self) -> Path:
@@ -79,6 +80,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     add("--pool", type=_count, default=2000, help="turns in flight at most, in each process; beyond it: not sent")
     add("--answer-within-s", type=_above_zero, default=15.0, help="how long to wait for the target at the start")
     add("--web-port", type=int, help="serve Locust's own web page on this port of 127.0.0.1")
+    add("--check", action="store_true", help="only say whether it can be offered: exit 0 or 2")
     add("--worker", type=int, help=argparse.SUPPRESS)
     add("--master-port", type=int, default=0, help=argparse.SUPPRESS)
     found = parser.parse_args(argv)

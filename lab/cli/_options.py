@@ -6,7 +6,7 @@ import typer
 
 from lab.durations import seconds
 from lab.errors import UsageError
-from lab.model import LoadFrom, SchemaMode
+from lab.model import SchemaMode
 
 LOAD = "The load"
 MOST_SLOW = 10.0
@@ -21,32 +21,8 @@ Rate = Annotated[
     float | None,
     typer.Option("--rate", envvar="LAB_RATE", help="Requests a second.", metavar="N", rich_help_panel=LOAD),
 ]
-Slow = Annotated[
-    str | None,
-    typer.Option(
-        "--slow",
-        envvar="LAB_SLOW",
-        help="How long its slow requests take, so that something is in flight whenever a replica leaves.",
-        metavar="TIME",
-        rich_help_panel=LOAD,
-    ),
-]
-MinRequests = Annotated[
-    int | None,
-    typer.Option(
-        "--min-requests",
-        envvar="LAB_MIN_REQUESTS",
-        help="Fewer than this is no verdict.",
-        metavar="N",
-        rich_help_panel=LOAD,
-    ),
-]
 NoLoad = Annotated[
     bool, typer.Option("--no-load", help="Roll without traffic; nothing is then measured.", rich_help_panel=LOAD)
-]
-LoadFromOption = Annotated[
-    LoadFrom,
-    typer.Option("--load-from", help="Where the load runs; host for writing locustfiles.", rich_help_panel=LOAD),
 ]
 Schema = Annotated[
     SchemaMode, typer.Option("--schema", help="auto takes the schema to where both versions work, as-is takes no step.")

@@ -13,7 +13,7 @@ from lab.view import progress_line
 
 _LAB_COMMAND = re.compile(
     r"\blab (up|down|plan|simulate|roll|rollback|pause|resume|abort|scale|history|events|status|report|logs|doctor"
-    r"|migrate \w+)\b"
+    r"|load run|migrate \w+)\b"
 )
 _project = ""
 

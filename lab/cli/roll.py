@@ -7,24 +7,13 @@ from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._detach import Detach, detached
 from lab.cli._lab import open_lab
-from lab.cli._options import (
-    Anyway,
-    Json,
-    LoadFromOption,
-    MinRequests,
-    NoLoad,
-    Project,
-    Quiet,
-    Rate,
-    Schema,
-    SkipDrain,
-    Slow,
-    slow_seconds,
-)
+from lab.cli._load import loaded
+from lab.cli._options import Anyway, Json, NoLoad, Project, Quiet, Schema, SkipDrain
 from lab.cli._shape import EPILOG, Sectioned, shaped
 from lab.cli._verdict import show_run
 from lab.cli._words import PATIENCE, Timeout, operate
-from lab.model import Command, LoadFrom, SchemaMode
+from lab.load_choice import LoadChoice
+from lab.model import Command, SchemaMode
 from lab.shape import Shape
 
 if TYPE_CHECKING:
@@ -33,14 +22,12 @@ if TYPE_CHECKING:
 
 @app.command(cls=Sectioned, epilog=EPILOG)
 @shaped()
+@loaded
 def roll(
     version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
     shape: Shape,
-    rate: Rate = None,
-    slow: Slow = None,
-    min_requests: MinRequests = None,
+    load: LoadChoice,
     no_load: NoLoad = False,
-    load_from: LoadFromOption = LoadFrom.CONTAINER,
     schema: Schema = SchemaMode.AUTO,
     anyway: Anyway = False,
     test_skip_drain: SkipDrain = False,
@@ -57,11 +44,8 @@ def roll(
     request = RollRequest(
         version=version,
         shape=shape,
-        rate=rate,
-        slow=slow_seconds(slow),
-        min_requests=min_requests,
+        choice=load,
         load=not no_load,
-        load_from=load_from,
         schema=schema,
         anyway=anyway,
         skip_drain=test_skip_drain,
@@ -71,17 +55,15 @@ def roll(
 
 @app.command(cls=Sectioned, epilog=EPILOG)
 @shaped(without=frozenset({"on_fail"}))
+@loaded
 def rollback(
     shape: Shape,
+    load: LoadChoice,
     to: Annotated[
         str | None, typer.Option("--to", help="A version, or a number of lab history.", metavar="VERSION|N")
     ] = None,
     timeout: Timeout = PATIENCE,
-    rate: Rate = None,
-    slow: Slow = None,
-    min_requests: MinRequests = None,
     no_load: NoLoad = False,
-    load_from: LoadFromOption = LoadFrom.CONTAINER,
     schema: Schema = SchemaMode.AUTO,
     anyway: Anyway = False,
     test_skip_drain: SkipDrain = False,
@@ -103,11 +85,8 @@ def rollback(
         to=to,
         kind=Rolled.ROLLBACK,
         shape=shape,
-        rate=rate,
-        slow=slow_seconds(slow),
-        min_requests=min_requests,
+        choice=load,
         load=not no_load,
-        load_from=load_from,
         schema=schema,
         anyway=anyway,
         skip_drain=test_skip_drain,

@@ -115,7 +115,7 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         to_version=record.to_version,
         started_ns=record.started_ns,
         ended_ns=record.ended_ns,
-        rollout=Outcome(ended.ending.value),
+        rollout=_rollout(record),
         reason=ended.reason,
         failure=failure if failed else None,
         schema_before=record.schema_before,
@@ -129,8 +129,13 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         deaths=deaths_of(record.events),
         executions=executions,
         parcels=parcels,
-        earlier=earlier_rolls(folder.parent, record.run, versions),
+        earlier=() if record.command is Command.LOAD else earlier_rolls(folder.parent, record.run, versions),
     )
+
+
+def _rollout(record: RunRecord) -> Outcome:
+    watched = record.command is Command.LOAD and record.ended.ending is Ending.DONE
+    return Outcome.NONE if watched else Outcome(record.ended.ending.value)
 
 
 def _forced(lab: Lab) -> tuple[str, ...]:

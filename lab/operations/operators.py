@@ -13,7 +13,7 @@ from lab.inbox import put_word, withdraw_word
 from lab.lease import is_gone
 from lab.model import Command
 from lab.observation import merge
-from lab.operations.unfinished import Stage, Unfinished, unfinished_of
+from lab.operations.unfinished import Stage, Unfinished, is_a_load, unfinished_of
 from lab.ports import Event, Owner
 from lab.transitions import ROLLOUT, Happening, Phase
 
@@ -89,6 +89,8 @@ class _Talk:
         """The rollout that is run; it may only be about to begin."""
         while True:
             it = unfinished_of(self._lab.journal.events())
+            if it and is_a_load(it):
+                raise LabError(id="no-rollout", what=f"{self._name} measures, and rolls nothing", fix="lab status")
             if it and (it.stage is Stage.BEGUN or (it.stage is Stage.ROLLING and it.pid == self._owner.pid)):
                 return it
             if it and it.stage is Stage.UNJUDGED:

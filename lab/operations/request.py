@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from lab.model import LoadFrom, SchemaMode
+from lab.load_choice import LoadChoice
+from lab.model import SchemaMode
 from lab.operations.shape import Shape
 from lab.proof import Command
 
@@ -15,11 +16,8 @@ class RollRequest:
     to: str | None = None
     kind: Command = Command.ROLL
     shape: Shape = field(default_factory=Shape)
-    rate: float | None = None
-    slow: float | None = None
-    min_requests: int | None = None
+    choice: LoadChoice = field(default_factory=LoadChoice)
     load: bool = True
-    load_from: LoadFrom = LoadFrom.CONTAINER
     schema: SchemaMode = SchemaMode.AUTO
     anyway: bool = False
     skip_drain: bool = False

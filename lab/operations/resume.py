@@ -21,7 +21,7 @@ from lab.operations.request import RollRequest
 from lab.operations.roll import schema_steps
 from lab.operations.rollouts import Attempt, Listener, run_rollout
 from lab.operations.run import Course, Run, RunResult, new_run
-from lab.operations.unfinished import Stage, Unfinished, first_word, unfinished_of
+from lab.operations.unfinished import Stage, Unfinished, first_word, is_a_load, unfinished_of
 from lab.proof import Command as Rolled
 
 GOALS = {Command.RESUME: Ending.DONE, Command.ABORT: Ending.ABORTED, Command.ROLLBACK: Ending.ROLLED_BACK}
@@ -40,7 +40,7 @@ async def go_on(lab: Lab, command: Command, *, to: int | None = None, listen: Li
     """Take the lease, and go on as the command says. LabError `no-rollout` if there is nothing to go on with."""
     async with lab.gateway() as gateway, held_lease(gateway, lab.project.home):
         it = unfinished_of(lab.journal.events())
-        if it is None:
+        if it is None or (command is not Command.RESUME and is_a_load(it)):
             raise no_rollout()
         word = first_word(it, command, to)
         if it.account is None:

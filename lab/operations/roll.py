@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 
 from lab import images, migrate
 from lab.assembly import Lab, not_up
-from lab.errors import LabError, UsageError
+from lab.errors import LabError
 from lab.folds import History
 from lab.gates import Measure
 from lab.lease import held_lease
 from lab.model import Revision, RolloutSpec
+from lab.operations.load_check import refuse_load
 from lab.operations.request import RollRequest
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Listener
 from lab.operations.run import Prepared, Run, RunResult, new_course
-from lab.operations.shape import refuse_rate, refuse_shape, refuse_timing, spec_of
+from lab.operations.shape import refuse_shape, refuse_timing, spec_of
 from lab.operations.targets import rollback_target
 from lab.operations.up import is_whole
 from lab.proof import Command
@@ -51,11 +52,10 @@ def check(lab: Lab, request: RollRequest) -> None:
     """Refuse what cannot be meant, before any engine is asked."""
     if request.version is not None:
         lab.manifest.version(request.version)
-    refuse_rate(request.rate)
-    if request.min_requests is not None and request.min_requests < 0:
-        raise UsageError(id="min-requests", what=f"--min-requests {request.min_requests} is below 0", fix="0 or more")
     spec = refuse_shape(request.shape, lab.manifest, rollback=request.kind is Command.ROLLBACK)
     refuse_timing(spec, lab.manifest.readiness)
+    if request.load:
+        refuse_load(request.choice, lab.manifest.load.choice)
 
 
 def _prepare(lab: Lab, request: RollRequest) -> Prepared:

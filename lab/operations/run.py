@@ -8,13 +8,13 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab import images, migrate
 from lab.assembly import Lab
 from lab.clock import OffsetClock, measure_clock
-from lab.controller import Ended
+from lab.controller import HEARTBEAT_SECONDS, Ended
 from lab.errors import Exit, GatewayError, JournalError, LabError
 from lab.gateway import ProxyGateway
 from lab.model import Cause, Ending, LoadFrom, Revision, RolloutSpec
@@ -26,11 +26,12 @@ from lab.operations.rollouts import Attempt, Listener, run_rollout
 from lab.operations.status import GOES_ON, schema_phase
 from lab.operations.unfinished import Stage
 from lab.ports import Event
-from lab.proof import Outcome, Verdict
+from lab.proof import Command, Outcome, Verdict
 from lab.proof.exit_codes import exit_code
-from lab.traffic import ContainerSource, HostSource, Load, LoadPlan
+from lab.traffic import ContainerSource, HostSource, Load, plan_of
 from lab.transitions import Happening
 
+WATCH_SECONDS = 0.25
 TAIL_SECONDS = 1.0
 """Traffic goes on for this long after the last swap: what the end of the roll broke has to be seen."""
 _LEAVES = frozenset({Happening.TURNED_BACK, Happening.ABORTED})
@@ -85,11 +86,8 @@ def new_course(lab: Lab, request: RollRequest, ready: Prepared) -> Course:
         schema_before=ready.schema,
         schema_mode=request.schema,
         marks=tuple(mark for mark, on in (("anyway", request.anyway), ("skip-drain", request.skip_drain)) if on),
-        min_requests=lab.manifest.load.min_requests if request.min_requests is None else request.min_requests,
         measured=request.load,
-        rate=request.rate or lab.manifest.load.rate,
-        slow=request.slow or lab.manifest.load.slow,
-        load_from=request.load_from,
+        load=request.choice.over(lab.manifest.load.choice).settled(),
     )
     return Course(run=new_run(lab, account), account=account, images=ready.images)
 
@@ -141,7 +139,10 @@ class Run:
     async def _under_load(self, clock: OffsetClock, interrupts: Interrupts) -> tuple[Ended, int]:
         load = self._load() if self._account.measured else None
         try:
-            if load and await self._start(load, clock):
+            begun = load is not None and await self._start(load, clock)
+            if load and self._account.command is Command.LOAD:
+                return await self._watch(load, clock, interrupts)
+            if begun:
                 await interrupts.sleep(self._lab.manifest.load.baseline)
             ended = self._course.ended or await self._roll(clock, interrupts)
             ended_ns = self._ended_ns(clock)
@@ -155,10 +156,30 @@ class Run:
                 await self._finish(load)
         return ended, ended_ns
 
+    async def _watch(self, load: Load, clock: OffsetClock, interrupts: Interrupts) -> tuple[Ended, int]:
+        """Nothing is rolled: it is over when the load has ended by itself, or is told to."""
+        begun_ns = said_ns = clock.now_ns()
+        while not (load.is_over or interrupts.signal):
+            await interrupts.sleep(WATCH_SECONDS)
+            now = clock.now_ns()
+            if now - said_ns >= HEARTBEAT_SECONDS * 1e9:
+                said_ns, left = now, (self._account.seconds or 0.0) - (now - begun_ns) / 1e9
+                told = f"the load to end, {load.tick.get('finished', 0)} answered, {load.tick.get('failed', 0)} failed"
+                data = {"on": told, "left": max(left, 0.0)}
+                self._listen(Event(type="waiting", run=self.run, t_ns=now, data=data))
+        ending = Ending.INTERRUPTED if interrupts.signal else Ending.DONE
+        said = load.tick
+        return Ended(ending=ending), int(said["t"]) if said.get("type") == "finished" else clock.now_ns()
+
     def _load(self) -> Load:
         lab, account = self._lab, self._account
-        plan = LoadPlan(run=self.run, rate=account.rate, replicas=account.spec.replicas, seed=1, slow=account.slow)
-        if account.load_from is LoadFrom.HOST:
+        plan = plan_of(account.load, run=self.run, replicas=account.spec.replicas)
+        plan = replace(
+            plan,
+            max_seconds=account.seconds or plan.max_seconds,
+            max_requests=account.requests or plan.max_requests,
+        )
+        if account.load.load_from is LoadFrom.HOST:
             runs, home = lab.project.runs, lab.project.home
             return Load(HostSource(port=lab.port, folder=runs, checkout=home, fetch=self._fetch), plan)
         name, image = lab.project.compose_name, self._course.images.load
@@ -239,7 +260,8 @@ class Run:
     def _record(self, ended: Ended, ended_ns: int) -> RunRecord:
         account, lab = self._account, self._lab
         events = lab.journal.events(run=self.run)
-        began = [e.t_ns for e in events if e.type in {"schema-step", "rollout-started"}]
+        first = {"load-started"} if account.command is Command.LOAD else {"schema-step", "rollout-started"}
+        began = [e.t_ns for e in events if e.type in first]
         return RunRecord(
             run=self.run,
             command=account.command,
@@ -252,7 +274,7 @@ class Run:
             schema_after=schema_phase(lab),
             schema_mode=account.schema_mode,
             marks=account.marks,
-            min_requests=account.min_requests,
+            min_requests=account.load.min_requests,
             measured=account.measured,
             fix=self._fix(ended, events),
             events=events,
@@ -264,6 +286,8 @@ class Run:
         match ended.ending:
             case Ending.DONE:
                 return ""
+            case _ if self._account.command is Command.LOAD:
+                return "lab load run begins anew"
             case Ending.PAUSED_BY_ENVIRONMENT | Ending.INTERRUPTED:
                 following = "lab resume" if rolled else f"lab roll {target}"
                 return f"lab status; lab up starts what is missing; then {following} goes on"

@@ -52,7 +52,7 @@ def simulation_of(lab: Lab, question: Question) -> Simulation:
         target=question.version,
         spec=spec,
         seed=question.seed,
-        rate=question.rate or manifest.load.rate,
+        rate=question.rate or manifest.load.choice.settled().rate,
         readiness=manifest.readiness,
         faults=question.faults,
         asks=question.asks,

@@ -10,7 +10,7 @@ from lab.folds import History, history_of
 from lab.lease import is_gone
 from lab.model import Replica
 from lab.observation import merge
-from lab.operations.unfinished import Stage, Unfinished, unfinished_of
+from lab.operations.unfinished import Stage, Unfinished, is_a_load, unfinished_of
 from lab.ports import Owner, Routing
 from lab.transitions import STILL
 from lab.view import FleetView, RolloutView, hold_note, replica_view
@@ -70,6 +70,9 @@ def _rollout(it: Unfinished | None, owner: Owner | None) -> RolloutView | None:
 def _rollout_notes(it: Unfinished | None, owner: Owner | None) -> list[str]:
     if it is None:
         return []
+    if is_a_load(it):
+        unjudged = "has no verdict yet: lab resume gives it"
+        return [f"the load of {it.run} {f'is offered by `{owner.command}` (pid {owner.pid})' if owner else unjudged}"]
     name = f"the rollout {it.run} to {it.to}"
     if owner is not None:
         by = f"run by `{owner.command}` (pid {owner.pid})"

@@ -10,6 +10,7 @@ from lab.model import Command, Ending, RolloutSpec
 from lab.operations.account import Account, account_from_json
 from lab.planner import RolloutState
 from lab.ports import Event
+from lab.proof import Command as Measured
 from lab.spec_codec import spec_from_json
 from lab.transitions import BACKWARDS, STILL, Phase
 
@@ -41,6 +42,11 @@ class Unfinished:
     judged: bool = False
     ended: Ended | None = None
     pid: int | None = None
+
+
+def is_a_load(it: Unfinished) -> bool:
+    """Nothing is rolled in it."""
+    return it.account is not None and it.account.command is Measured.LOAD
 
 
 @dataclass(slots=True)

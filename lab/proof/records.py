@@ -185,6 +185,8 @@ class AppLog:
 class Command(StrEnum):
     ROLL = "roll"
     ROLLBACK = "rollback"
+    LOAD = "load"
+    """Nothing is rolled: one version under traffic."""
 
 
 class Outcome(StrEnum):

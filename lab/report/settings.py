@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.ports import Event
+from lab.proof.records import Command
 from lab.proof.result import RunEcho
 
 DEFAULT, CHOSEN = "default", "flag, environment or manifest"
@@ -28,12 +29,20 @@ USUAL: Mapping[str, Any] = {
     "max_failure_ratio": 0.0,
     "rate": 100.0,
     "slow": None,
+    "cohorts": "",
+    "shape": "steady",
+    "arrivals": "fixed",
+    "workers": 1,
+    "locustfile": "",
     "min_requests": 500,
     "load_from": "container",
     "schema_mode": "auto",
     "measured": True,
 }
 """What the lab's own manifest makes of a command without options."""
+
+
+OF_ONE_RUN = frozenset({"seed", "replicas", "seconds", "requests"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +68,28 @@ def settings_of(events: Sequence[Event]) -> tuple[Setting, ...]:
 def command_of(run: RunEcho, events: Sequence[Event]) -> str:
     """Return the command that asks for the same again."""
     told = _told(events)
-    words = ["lab", "rollback"] if run.command.value == "rollback" else ["lab", "roll", run.to_version]
+    words = ["lab", *_verb(run, told)]
     words += [] if run.project == "default" else ["--project", run.project]
     for name, flag in FLAGS.items():
         if name in told and told[name] != USUAL[name]:
             words += flag(told[name])
+    words += ["--seed", str(told["seed"])] if told.get("seed", 1) != 1 else []
     words += [f"--{mark}" for mark in run.marks if mark == "anyway"]
-    return shlex.join([*words, *_way(told)])
+    return shlex.join([*words, *(() if run.command is Command.LOAD else _way(told))])
+
+
+def _verb(run: RunEcho, told: Mapping[str, Any]) -> Iterator[str]:
+    match run.command:
+        case Command.ROLL:
+            yield from ("roll", run.to_version)
+        case Command.ROLLBACK:
+            yield "rollback"
+        case Command.LOAD:
+            yield from ("load", "run")
+            if told.get("seconds") is not None:
+                yield from ("--duration", f"{told['seconds']:g}s")
+            if told.get("requests") is not None:
+                yield from ("--requests", str(told["requests"]))
 
 
 def _told(events: Sequence[Event]) -> dict[str, Any]:
@@ -75,7 +99,7 @@ def _told(events: Sequence[Event]) -> dict[str, Any]:
         if event.type == "rollout-started":
             told |= {"replicas": event.data["replicas"], **event.data.get("spec", {})}
         elif event.type in {"run-started", "load-started"}:
-            told |= {name: value for name, value in event.data.items() if name in USUAL or name == "seed"}
+            told |= {name: value for name, value in event.data.items() if name in USUAL or name in OF_ONE_RUN}
     return told
 
 
@@ -86,6 +110,8 @@ def _value(name: str, value: Any) -> str:
         return "by the rate"
     if name in SECONDS:
         return f"{value:g} s"
+    if name in {"cohorts", "locustfile"} and not value:
+        return "the lab's own"
     if name == "measured":
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -110,6 +136,7 @@ FLAGS: Mapping[str, Callable[[Any], list[str]]] = {
     "max_failure_ratio": _option("max-failure-ratio"),
     "gates": lambda gates: [word for gate in gates for word in ("--gate", _gate(gate))],
     "rate": _option("rate"),
+    **{name: _option(name) for name in ("cohorts", "shape", "arrivals", "workers", "locustfile")},
     "min_requests": _option("min-requests"),
     "load_from": _option("load-from"),
     "schema_mode": _option("schema"),

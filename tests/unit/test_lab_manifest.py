@@ -8,6 +8,7 @@ import pytest
 
 from lab.durations import seconds
 from lab.errors import LabError, UsageError
+from lab.load_choice import LoadSpec
 from lab.manifest import Manifest, read_manifest
 from lab.model import OnFail, Order
 from lab.ports import Readiness
@@ -25,7 +26,8 @@ def test_the_shipped_manifest_reads() -> None:
     assert manifest.update == Shape(order=Order.START_FIRST, batch="1") == manifest.rollback
     assert manifest.readiness == Readiness(path="/readyz", port=8080, passes=2, min_ready=1.0, identity=True)
     assert (manifest.ready_timeout, manifest.drain_timeout, manifest.stop_grace) == (30.0, 30.0, 10.0)
-    assert (manifest.load.rate, manifest.load.baseline, manifest.load.min_requests) == (100.0, 3.0, 500)
+    assert manifest.load.baseline == 3.0
+    assert manifest.load.choice.settled() == LoadSpec()
     assert manifest.schema_plan is not None
     assert manifest.schema_plan.is_file()
     assert list(manifest.versions)[:2] == ["v1", "v2"]
@@ -58,7 +60,7 @@ def test_what_is_not_said_has_the_documented_defaults(tmp_path: Path) -> None:
     assert (found.service, found.replicas, found.update, found.rollback) == ("web", 3, Shape(), Shape())
     assert found.readiness == Readiness(identity=False)
     assert (found.ready_timeout, found.drain_timeout, found.stop_grace) == (30.0, 30.0, 10.0)
-    assert (found.load.rate, found.load.baseline, found.load.min_requests) == (100.0, 3.0, 500)
+    assert (found.load.baseline, found.load.choice.settled()) == (3.0, LoadSpec())
     assert found.schema_plan is None
     assert found.version("v1").serves_as == "v1"
 

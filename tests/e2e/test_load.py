@@ -1,0 +1,103 @@
+"""Traffic without a roll: judged as a roll is, one at a time, by one's own users, and in doubt when it was starved."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import ROOT, LabCommand
+
+pytestmark = pytest.mark.docker
+PROJECT = "e2e-load"
+CLERK = """
+from locust import HttpUser, task
+
+from loadtest.own import LedgerMixin
+
+
+class Clerk(LedgerMixin, HttpUser):
+    @task(3)
+    def look(self):
+        self.client.get("/parcels?limit=5", sealed=True)
+
+    @task
+    def store(self):
+        key = f"clerk-{self.rng.getrandbits(48):x}"
+        parcel = {"key": key, "recipient_name": "Ada Lovelace", "address": "1 Kay"}
+        self.client.post("/parcels", json=parcel, key=key, sealed=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(new_lab: Callable[[str], LabCommand]) -> LabCommand:
+    made = new_lab(PROJECT)
+    made.up()
+    return made
+
+
+def run_of(verdict: Any) -> Path:
+    return ROOT / ".lab" / PROJECT / "runs" / str(verdict["run"]["run"])
+
+
+def test_a_load_of_one_s_own_users_is_judged_as_a_roll_is_and_meanwhile_no_other_command_changes_the_lab(
+    lab: LabCommand, tmp_path: Path
+) -> None:
+    (tmp_path / "clerk.py").write_text(CLERK)
+    words = ("--duration", "8s", "--arrivals", "poisson", "--workers", "2", "--seed", "3", "--rate", "60")
+    running = lab.begin(
+        "load", "run", *words, "--locustfile", str(tmp_path / "clerk.py"), "--min-requests", "200", "--json"
+    )
+    try:
+        assert running.stderr is not None
+        assert "load       started    60 requests/s" in running.stderr.readline()
+        others = [lab.begin(*line) for line in (("roll", "v2"), ("load", "run"), ("pause",))]
+        said = [other.communicate(timeout=60)[1] for other in others]
+        out, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert [other.returncode for other in others] == [3, 3, 3]
+    for told, id in zip(said, ("lease-held", "lease-held", "no-rollout"), strict=True):
+        assert f"[{id}]" in told
+        assert f"`lab load run {' '.join(words)}" in told
+    verdict = json.loads(out)
+    assert (running.returncode, verdict["outcome"], verdict["dropped"]) == (0, "pass", 0), err
+    assert (verdict["run"]["command"], verdict["run"]["rollout"]) == ("load", "none")
+    assert (verdict["run"]["from_version"], verdict["run"]["to_version"]) == ("v1", "v1")
+    assert verdict["versions"] == {"v1": verdict["judged"]}
+    rows = [json.loads(line) for line in (run_of(verdict) / "client.jsonl").read_text().splitlines()]
+    assert (rows[0]["arrivals"], rows[0]["workers"], rows[0]["seed"]) == ("poisson", 2, 3)
+    assert rows[0]["cohorts"] == {"look": 0.75, "store": 0.25}
+    assert (run_of(verdict) / "locustfile.py").read_text() == CLERK
+    assert verdict["run"]["run"] in lab("report", "--list").out
+    assert "lab load run --duration 8s --project e2e-load" in lab("report", "--format", "md").out
+
+
+def test_a_load_that_is_kept_from_its_processor_ends_without_a_verdict_and_never_passes(lab: LabCommand) -> None:
+    """The saboteur takes it away from outside, for two of six seconds: nobody in the lab is told."""
+    running = lab.begin("load", "run", "--duration", "6s", "--min-requests", "100", "--json")
+    try:
+        assert running.stderr is not None
+        assert "load       started" in running.stderr.readline()
+        threading.Event().wait(1)  # not for something to happen: that much of the load is to be on time
+        processor(f"lab-{PROJECT}-load", "1000")
+        threading.Event().wait(2)
+        processor(f"lab-{PROJECT}-load", "-1")
+        out, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    verdict = json.loads(out)
+    assert (running.returncode, verdict["outcome"], verdict["exit_code"]) == (4, "inconclusive", 4), err
+    reasons = {reason["id"]: reason for reason in verdict["reasons"]}
+    assert reasons.keys() == {"schedule-lag"}
+    assert "ms or more after it was due (limit 50 ms)" in reasons["schedule-lag"]["message"]
+    assert "--rate" in reasons["schedule-lag"]["fix"]
+
+
+def processor(container: str, quota: str) -> None:
+    """Microseconds in each tenth of a second; -1: as many as there are."""
+    argv = ["docker", "update", "--cpu-period", "100000", "--cpu-quota", quota, container]
+    subprocess.run(argv, capture_output=True, check=True)
