@@ -20,6 +20,15 @@ _READ, _STORED = frozenset({200}), frozenset({200, 201})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """`data` None: the request failed, and that is in the ledger already. `version`: whoever answered, if one did."""
+
+    id: str
+    version: str | None
+    data: Data | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One place in the schedule. A cohort makes its request through it.
 
@@ -36,14 +45,14 @@ class Turn:
     timed: bool = True
     follows: str | None = None
 
-    def get(self, path: str, *, check: Check, fresh: bool = False) -> Data | None:
-        return self.ask("GET", path, check=check, fresh=fresh)[1]
+    def get(self, path: str, *, check: Check, fresh: bool = False, writer: str | None = None) -> Data | None:
+        return self.ask("GET", path, check=check, fresh=fresh, writer=writer).data
 
     def post(self, path: str, body: Data, *, check: Check, key: str) -> Data | None:
-        return self.ask("POST", path, check=check, body=body, key=key)[1]
+        return self.ask("POST", path, check=check, body=body, key=key).data
 
     def patch(self, path: str, body: Data, *, check: Check) -> Data | None:
-        return self.ask("PATCH", path, check=check, body=body)[1]
+        return self.ask("PATCH", path, check=check, body=body).data
 
     def stream(self, *, events: int, interval_ms: int = 100) -> None:
         """Read an event stream; one that is cut in order is asked for again."""
@@ -73,8 +82,9 @@ class Turn:
         body: Data | None = None,
         key: str | None = None,
         fresh: bool = False,
-    ) -> tuple[str, Data | None]:
-        """Return the request's id, and the answer's data or None."""
+        writer: str | None = None,
+    ) -> Answered:
+        """`writer`: the version that last wrote what is asked for, where that is known."""
         request_id, judgement = self.sender.send(
             Ask(
                 cohort=self.cohort,
@@ -89,10 +99,11 @@ class Turn:
                 follows=self.follows,
                 fresh=fresh,
                 timed=self.timed,
+                writer=writer,
             )
         )
-        data = judgement.data if judgement.outcome is Outcome.OK else None
-        return request_id, data if isinstance(data, dict) else None
+        data = judgement.data if judgement.outcome is Outcome.OK and isinstance(judgement.data, dict) else None
+        return Answered(id=request_id, version=judgement.version, data=data)
 
     def _play(self, session: Session) -> None:
         ask = Ask(

@@ -98,6 +98,12 @@ class Ledger:
             line["detail"] = judgement.detail
         if ack is not None:
             line["ack"] = ack
+        if judgement.writer is not None:
+            line["writer"] = judgement.writer
+        if judgement.mix is not None:
+            line |= {"fault": judgement.mix.fault, "writer": judgement.mix.writer}
+            if judgement.mix.field is not None:
+                line["field"] = judgement.mix.field
         self._write(line)
 
     def footer(self, *, t: int, counts: Counts, lag_p99_ms: float, complete: bool) -> None:

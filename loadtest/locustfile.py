@@ -4,11 +4,15 @@ Each method is a cohort. It is given a turn by the schedule, makes its request t
 answer is; waiting, failing, counting and the ledger are not its business.
 """
 
+import random
 from functools import partial
 from typing import Any
 
 from loadtest.cohorts import Turn, cohort
+from loadtest.mixes import Truth
 from loadtest.open_loop import OpenLoopUser
+from loadtest.oracle import Check
+from loadtest.outcomes import Flaw
 from loadtest.parcels import (
     STATUSES,
     Known,
@@ -16,8 +20,11 @@ from loadtest.parcels import (
     Stored,
     check_page,
     check_parcel,
+    check_shape,
     check_slept,
+    check_truth,
     some_address,
+    some_double_recipient,
     some_recipient,
 )
 from loadtest.schedule import vary
@@ -48,7 +55,14 @@ class ParcelUser(OpenLoopUser):
         after, self.next_page = self.next_page, None
         first = self.known.pick(turn.rng) if after is None else None
         begins_after = after if after is not None else first.id - 1 if first else 0
-        check = partial(check_page, after=begins_after, limit=_PAGE, first=first, more=after is not None)
+        check = partial(
+            check_page,
+            after=begins_after,
+            limit=_PAGE,
+            first=first,
+            more=after is not None,
+            writer_of=self.known.writer_of,
+        )
         found = turn.get(f"/parcels?after={begins_after}&limit={_PAGE}", check=check)
         if found is not None:
             self.next_page = found.get("next")
@@ -75,23 +89,33 @@ class ParcelUser(OpenLoopUser):
         elif turn.rng.choice((True, False)):
             status = turn.rng.choice(STATUSES)
             check = partial(check_parcel, same=parcel, holds={"status": status})
-            turn.patch(f"/parcels/{parcel.id}", {"status": status}, check=check)
+            _patch(turn, parcel, {"status": status}, check)
         else:
             recipient = some_recipient(turn.rng)
             check = partial(check_parcel, same=parcel, recipient=recipient)
-            turn.patch(f"/parcels/{parcel.id}", {"recipient_name": recipient.name}, check=check)
+            _patch(turn, parcel, {"recipient_name": recipient.name}, check)
 
-    @cohort(weight=17, requests=2)
+    @cohort(weight=17, requests=4)
     def read_your_writes(self, turn: Turn) -> None:
-        """Written through one replica and read through another, maybe of another version: it must be the same."""
-        recipient, address = some_recipient(turn.rng), some_address(turn.rng)
-        first, stored = _post(turn, recipient, address)
-        back = turn.then(after=first) if stored else None
-        if stored is None or back is None:
+        """Written, read, changed and read again, each by any replica, maybe of another version: it must hold."""
+        first, stored, truth = _told_post(turn, {**_names(turn.rng), "address": some_address(turn.rng)})
+        if stored is None or not self._read_back(turn.then(after=first), stored, truth):
             return
-        same = partial(check_parcel, same=stored, holds={"address": address}, recipient=recipient)
-        back.get(f"/parcels/{stored.id}", check=same)
-        self.known.add(stored)  # only now: from here on others may change it
+        change = _change(turn.rng)
+        patched = turn.then(after=first)
+        if patched is None:
+            return
+        check = partial(_holds_after, same=stored, truth=truth, given=change)
+        done = patched.ask("PATCH", f"/parcels/{stored.id}", body=change, check=check, writer=truth.writer)
+        if done.data is not None and self._read_back(turn.then(after=done.id), stored, truth):
+            stored.writer = truth.writer
+            self.known.add(stored)  # only now: from here on others may change it
+
+    def _read_back(self, turn: Turn | None, stored: Stored, truth: Truth) -> bool:
+        if turn is None:
+            return False
+        check = partial(check_truth, same=stored, truth=truth)
+        return turn.get(f"/parcels/{stored.id}", check=check, writer=truth.writer) is not None
 
     @cohort(slow=True)
     def slow(self, turn: Turn) -> None:
@@ -115,7 +139,8 @@ class ParcelUser(OpenLoopUser):
         if parcel is None:  # a fresh lab has none yet
             self.store(turn)
         else:
-            turn.get(f"/parcels/{parcel.id}", check=partial(check_parcel, same=parcel), fresh=fresh)
+            check = partial(check_parcel, same=parcel, own=False)
+            turn.get(f"/parcels/{parcel.id}", check=check, fresh=fresh, writer=parcel.writer)
 
 
 def _steps(turn: Turn) -> int:
@@ -128,9 +153,57 @@ def _interval_s(turn: Turn) -> float:
 
 
 def _post(turn: Turn, recipient: Recipient, address: str, *, same: Stored | None = None) -> tuple[str, Stored | None]:
-    # the run is part of it: the same seed in another run must not find what this one has stored
-    key = same.key if same else f"{turn.sender.run}-{turn.rng.getrandbits(48):012x}"
+    key = same.key if same else _new_key(turn)
     body = {"key": key, "recipient_name": recipient.name, "address": address}
-    check = partial(check_parcel, same=same, holds={"key": key, "address": address}, recipient=recipient)
-    request_id, data = turn.ask("POST", "/parcels", body=body, check=check, key=key)
-    return request_id, Stored(id=data["id"], key=key) if data is not None else None
+    check = partial(
+        check_parcel, same=same, holds={"key": key, "address": address}, recipient=recipient, own=same is None
+    )
+    writer = same.writer if same else None
+    done = turn.ask("POST", "/parcels", body=body, check=check, key=key, writer=writer)
+    return done.id, None if done.data is None else Stored(id=done.data["id"], key=key, writer=done.version)
+
+
+def _told_post(turn: Turn, given: dict[str, str]) -> tuple[str, Stored | None, Truth]:
+    """Store it, and know from then on what each version must answer."""
+    key, truth = _new_key(turn), Truth()
+    body = {"key": key, **given}
+    check = partial(_holds_after, same=None, truth=truth, given=body)
+    done = turn.ask("POST", "/parcels", body=body, check=check, key=key)
+    stored = None if done.data is None else Stored(id=done.data["id"], key=key, writer=done.version)
+    return done.id, stored, truth
+
+
+def _holds_after(
+    data: object, version: str, *, same: Stored | None, truth: Truth, given: dict[str, str]
+) -> Flaw | None:
+    """The answer to a write: what it gave holds from now on, and shows in the answer already."""
+    truth.wrote(version, given)
+    if not isinstance(data, dict) or type(data.get("id")) is not int:
+        return check_shape(data, version)
+    return check_truth(data, version, same=same or Stored(id=data["id"], key=given["key"]), truth=truth)
+
+
+def _names(rng: random.Random) -> dict[str, str]:
+    """One in four is given in parts as well, which only a version that knows them can keep."""
+    if rng.randrange(4):
+        return {"recipient_name": some_recipient(rng).name}
+    recipient = some_double_recipient(rng)
+    return {"recipient_name": recipient.name, "first_name": recipient.first, "last_name": recipient.last}
+
+
+def _change(rng: random.Random) -> dict[str, str]:
+    recipient = some_recipient(rng)
+    return rng.choice(
+        ({"recipient_name": recipient.name}, {"address": some_address(rng)}, {"status": rng.choice(STATUSES)})
+    )
+
+
+def _patch(turn: Turn, parcel: Stored, change: dict[str, str], check: Check) -> None:
+    done = turn.ask("PATCH", f"/parcels/{parcel.id}", body=change, check=check, writer=parcel.writer)
+    if done.data is not None:
+        parcel.writer = done.version
+
+
+def _new_key(turn: Turn) -> str:
+    # the run is part of it: the same seed in another run must not find what this one has stored
+    return f"{turn.sender.run}-{turn.rng.getrandbits(48):012x}"

@@ -1,12 +1,13 @@
 """Is this the one correct answer? Every reply passes here; nothing is sampled."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
 from loadtest.envelope import Envelope, unseal
 from loadtest.messages import NOTHING, Broken, Reply, Trace
+from loadtest.mixes import Fault, Mix
 from loadtest.outcomes import Flaw, Framing, Kind, Outcome, contract, truncated
 
 Check = Callable[[Any, str], Flaw | str | None]
@@ -15,12 +16,16 @@ Check = Callable[[Any, str], Flaw | str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """`sealed`: the body is the self-checking one; otherwise only the HTTP message says whether it is whole."""
+    """`sealed`: the body is the self-checking one; otherwise only the HTTP message says whether it is whole.
+
+    writer: the version that last wrote what is asked for, where that is known.
+    """
 
     request_id: str
     statuses: frozenset[int]
     check: Check
     sealed: bool = True
+    writer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,8 @@ class Judgement:
     error: str | None = None
     detail: str | None = None
     data: object = None
+    writer: str | None = None
+    mix: Mix | None = None
 
 
 def judge(reply: Reply | Broken, expected: Expected) -> Judgement:
@@ -43,11 +50,14 @@ def judge(reply: Reply | Broken, expected: Expected) -> Judgement:
         return verdict(reply, reply.flaw)
     read = _read(reply, expected)
     if isinstance(read, Flaw):
-        return verdict(reply, read, data=None if expected.sealed else reply)
-    return verdict(reply, None, data=read.data)
+        flaw = replace(read, mix=_mix(reply, read, expected))
+        return verdict(reply, flaw, data=None if expected.sealed else reply, writer=expected.writer)
+    return verdict(reply, None, data=read.data, writer=expected.writer)
 
 
-def verdict(reply: Reply | Broken, flaw: Flaw | None, *, data: object = None, size: int = 0) -> Judgement:
+def verdict(
+    reply: Reply | Broken, flaw: Flaw | None, *, data: object = None, size: int = 0, writer: str | None = None
+) -> Judgement:
     """Whose answer it was, and what is wrong with it."""
     return Judgement(
         outcome=flaw.outcome if flaw else Outcome.OK,
@@ -61,6 +71,8 @@ def verdict(reply: Reply | Broken, flaw: Flaw | None, *, data: object = None, si
         error=reply.headers.get("x-lab-error"),
         detail=flaw.detail if flaw else None,
         data=data,
+        writer=writer,
+        mix=flaw.mix if flaw else None,
     )
 
 
@@ -105,6 +117,17 @@ def _named(flaw: Flaw, framing: Framing) -> Flaw:
     if flaw.kind is Kind.CUT_INSIDE and framing is Framing.CLOSE:
         return truncated(Kind.CUT_CLOSE_DELIMITED, flaw.detail)
     return flaw
+
+
+def _mix(reply: Reply, flaw: Flaw, expected: Expected) -> Mix | None:
+    """The mix of versions behind it. The check of an answer knows best; who wrote is known to whoever asks."""
+    if flaw.mix is not None:
+        return replace(flaw.mix, writer=flaw.mix.writer or expected.writer)
+    by_app = "x-lab-proxy" not in reply.headers and "x-lab-version" in reply.headers
+    refused = "x-lab-error" in reply.headers or flaw.kind is Kind.WRONG_STATUS
+    if by_app and refused:
+        return Mix(fault=Fault.ERROR, writer=expected.writer)
+    return Mix(fault=Fault.SHAPE, writer=expected.writer) if by_app and flaw.kind is Kind.WRONG_SHAPE else None
 
 
 def _as_flaw(problem: Flaw | str | None) -> Flaw | None:

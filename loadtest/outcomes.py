@@ -5,6 +5,8 @@ import socket
 from dataclasses import dataclass
 from enum import StrEnum
 
+from loadtest.mixes import Mix
+
 
 class Outcome(StrEnum):
     OK = "ok"
@@ -78,9 +80,12 @@ class Framing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
+    """`mix`: what a mix of versions did to the data, where that is what is wrong."""
+
     outcome: Outcome
     kind: Kind
     detail: str
+    mix: Mix | None = None
 
 
 # Our own machine ran short: the system under test was never asked, and must not be blamed.
@@ -125,8 +130,8 @@ def seen_through_a_published_port(flaw: Flaw) -> Flaw:
     return Flaw(outcome=Outcome.RESET, kind=Kind.NO_ANSWER, detail=flaw.detail)
 
 
-def contract(kind: Kind, detail: str) -> Flaw:
-    return Flaw(outcome=Outcome.CONTRACT, kind=kind, detail=detail)
+def contract(kind: Kind, detail: str, mix: Mix | None = None) -> Flaw:
+    return Flaw(outcome=Outcome.CONTRACT, kind=kind, detail=detail, mix=mix)
 
 
 def truncated(kind: Kind, detail: str) -> Flaw:

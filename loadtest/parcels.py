@@ -1,16 +1,15 @@
 """What a parcel must look like, by the version that answered, and the parcels this run knows to be stored."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
+from loadtest.mixes import Fault, Mix, Truth, texts_of
 from loadtest.outcomes import Flaw, Kind, contract
 
 _FIRST = ("Ada", "Grace", "Zoë", "Søren", "Ngozi", "Ichirō", "Márta", "José")
 _LAST = ("Lovelace", "Hopper", "Müller", "Kierkegaard", "Adichie", "Suzuki", "Szabó", "García")
 STATUSES = ("registered", "in_transit", "delivered")
-
-_V1_TEXTS = ("key", "recipient_name", "address", "status")
-_V2_TEXTS = (*_V1_TEXTS, "first_name", "last_name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +22,13 @@ class Recipient:
         return f"{self.first} {self.last}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Stored:
+    """`writer`: the version that wrote it last, as far as it was acknowledged."""
+
     id: int
     key: str
+    writer: str | None = field(default=None, compare=False)
 
 
 class Known:
@@ -34,9 +36,15 @@ class Known:
 
     def __init__(self) -> None:
         self._stored: list[Stored] = []
+        self._by_id: dict[int, Stored] = {}
 
     def add(self, parcel: Stored) -> None:
         self._stored.append(parcel)
+        self._by_id[parcel.id] = parcel
+
+    def writer_of(self, id: int) -> str | None:
+        """The version that wrote it last; None: this run did not."""
+        return self._by_id[id].writer if id in self._by_id else None
 
     def pick(self, rng: random.Random) -> Stored | None:
         return rng.choice(self._stored) if self._stored else None
@@ -44,6 +52,11 @@ class Known:
 
 def some_recipient(rng: random.Random) -> Recipient:
     return Recipient(first=rng.choice(_FIRST), last=rng.choice(_LAST))
+
+
+def some_double_recipient(rng: random.Random) -> Recipient:
+    """Of a name that only its own parts say how to split: "Mary Ann" and "Lee"."""
+    return Recipient(first=f"{rng.choice(_FIRST)} {rng.choice(_FIRST)}", last=rng.choice(_LAST))
 
 
 def some_address(rng: random.Random) -> str:
@@ -56,9 +69,13 @@ def check_shape(data: object, version: str) -> Flaw | None:
         return _shape(f"a parcel was expected, not {data!r}")
     if type(data.get("id")) is not int:
         return _shape(f"id is {data.get('id')!r}, not an integer")
-    texts = _V2_TEXTS if version.startswith("v2") else _V1_TEXTS
-    wrong = [f"{name} is {data.get(name)!r}" for name in texts if not isinstance(data.get(name), str)]
-    return _shape(f"{version} must answer with text: {', '.join(wrong)}") if wrong else None
+    wrong = [name for name in texts_of(version) if not isinstance(data.get(name), str)]
+    if not wrong:
+        return None
+    told = ", ".join(f"{name} is {data.get(name)!r}" for name in wrong)
+    empty = all(name in data and data[name] is None for name in wrong)
+    mix = Mix(fault=Fault.NULL if empty else Fault.SHAPE, field=wrong[0])
+    return contract(Kind.WRONG_SHAPE, f"{version} must answer with text: {told}", mix)
 
 
 def check_parcel(
@@ -68,8 +85,12 @@ def check_parcel(
     same: Stored | None = None,
     holds: dict[str, str] | None = None,
     recipient: Recipient | None = None,
+    own: bool = True,
 ) -> Flaw | None:
-    """Compare with what is known: the identity, fields that must hold, and the recipient in this version's words."""
+    """Compare with what is known: the identity, fields that must hold, and the recipient in this version's words.
+
+    own: it is the answer to the write itself; else `same` was written before, and is only looked at.
+    """
     shape = check_shape(data, version)
     if shape is not None or not isinstance(data, dict):
         return shape
@@ -80,12 +101,32 @@ def check_parcel(
         wanted |= {"recipient_name": recipient.name}
     if recipient is not None and version.startswith("v2"):
         wanted |= {"first_name": recipient.first, "last_name": recipient.last}
-    wrong = [f"{name} is {data[name]!r}, not {value!r}" for name, value in wanted.items() if data[name] != value]
-    return _content(f"{version} answered: {', '.join(wrong)}") if wrong else None
+    wrong = [name for name, value in wanted.items() if data[name] != value]
+    if not wrong:
+        return None
+    told = ", ".join(f"{name} is {data[name]!r}, not {wanted[name]!r}" for name in wrong)
+    fault = Fault.DUP_MISS if wrong[0] == "id" else Fault.LOST
+    writer = version if own or same is None else same.writer
+    return _content(f"{version} answered: {told}", Mix(fault=fault, writer=writer, field=wrong[0]))
+
+
+def check_truth(data: object, version: str, *, same: Stored, truth: Truth) -> Flaw | None:
+    """Compare with all that was ever written to it, when nobody else writes to it."""
+    if not isinstance(data, dict) or (data.get("id"), data.get("key")) != (same.id, same.key):
+        return check_parcel(data, version, same=same, own=False)
+    found = truth.read(version, data)
+    return _content(found[1], found[0]) if found else check_shape(data, version)
 
 
 def check_page(
-    data: object, version: str, *, after: int, limit: int, first: Stored | None = None, more: bool = False
+    data: object,
+    version: str,
+    *,
+    after: int,
+    limit: int,
+    first: Stored | None = None,
+    more: bool = False,
+    writer_of: Callable[[int], str | None] = lambda _: None,
 ) -> Flaw | None:
     """A page by rising id; `first` is the acknowledged parcel that it must begin with.
 
@@ -94,18 +135,20 @@ def check_page(
     if not isinstance(data, dict) or not isinstance(data.get("items"), list):
         return _shape(f"a page of parcels was expected, not {data!r}")
     items = data["items"]
-    problem = next((p for p in (check_shape(item, version) for item in items) if p), None)
-    if problem:
-        return problem
+    for item in items:
+        if problem := check_shape(item, version):
+            return _written_by(problem, item, writer_of)
     ids = [item["id"] for item in items]
     if len(ids) > limit or ids != sorted(set(ids)) or (ids and ids[0] <= after):
-        return _content(f"the page after {after} of at most {limit} has the ids {ids}")
+        return _content(f"the page after {after} of at most {limit} has the ids {ids}", Mix(fault=Fault.DUP_MISS))
     if data.get("next") not in (None, *ids[-1:]):
         return _content(f"the page ends with {ids[-1:]} and names {data.get('next')!r} as next")
     if more and not ids:
-        return _content(f"the page before named {after} as next, and behind it there is nothing")
+        told = f"the page before named {after} as next, and behind it there is nothing"
+        return _content(told, Mix(fault=Fault.DUP_MISS))
     if first is not None and ids[:1] != [first.id]:
-        return _content(f"acknowledged parcel {first.id} is missing from the page {ids}")
+        mix = Mix(fault=Fault.DUP_MISS, writer=first.writer)
+        return _content(f"acknowledged parcel {first.id} is missing from the page {ids}", mix)
     return None
 
 
@@ -119,5 +162,12 @@ def _shape(detail: str) -> Flaw:
     return contract(Kind.WRONG_SHAPE, detail)
 
 
-def _content(detail: str) -> Flaw:
-    return contract(Kind.WRONG_CONTENT, detail)
+def _content(detail: str, mix: Mix | None = None) -> Flaw:
+    return contract(Kind.WRONG_CONTENT, detail, mix)
+
+
+def _written_by(flaw: Flaw, item: object, writer_of: Callable[[int], str | None]) -> Flaw:
+    id = item.get("id") if isinstance(item, dict) else None
+    if flaw.mix is None or not isinstance(id, int):
+        return flaw
+    return replace(flaw, mix=replace(flaw.mix, writer=writer_of(id)))

@@ -21,7 +21,10 @@ def anything(_data: object, _version: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One request, and what a correct answer to it is. `timed`: how long it takes says something."""
+    """One request, and what a correct answer to it is. `timed`: how long it takes says something.
+
+    writer: the version that last wrote what it asks for, where that is known.
+    """
 
     cohort: str
     method: str
@@ -36,6 +39,7 @@ class Ask:
     follows: str | None = None
     fresh: bool = False
     timed: bool = True
+    writer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +133,15 @@ class Sender:
         )
         latency = now - ask.due
         self._tally.end(judgement.outcome, now=now, latency_ns=latency if ask.timed else None)
+        if judgement.mix is not None and judgement.version is not None:
+            self._tally.mixed(judgement.mix, reader=judgement.version)
         self._on_end(Ended(request_id=offered.id, ask=ask, judgement=judgement, latency_ns=latency))
 
     def _exchanged(self, offered: Offered) -> Judgement:
         ask = offered.ask
-        expected = Expected(request_id=offered.id, statuses=ask.statuses, check=ask.check, sealed=ask.sealed)
+        expected = Expected(
+            request_id=offered.id, statuses=ask.statuses, check=ask.check, sealed=ask.sealed, writer=ask.writer
+        )
         return judge(self.transport.send(message(offered), until=self.until(offered)), expected)
 
 

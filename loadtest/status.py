@@ -44,11 +44,13 @@ class Status:
             p50_ms=latencies.percentile_ms(0.5),
             p99_ms=latencies.percentile_ms(0.99),
             lag_p99_ms=lags.percentile_ms(0.99),
+            mixes=_mixes(figures),
         )
 
     def finished(self, figures: Figures, *, t: int, reason: str) -> None:
         lag = figures.lags.percentile_ms(0.99) or 0.0
-        self._line("finished", t=t, **asdict(figures.counts), lag_p99_ms=lag, reason=reason)
+        mixes = _mixes(figures)
+        self._line("finished", t=t, **asdict(figures.counts), lag_p99_ms=lag, reason=reason, mixes=mixes)
 
     def error(self, message: str) -> None:
         self._line("error", message=message)
@@ -58,3 +60,10 @@ class Status:
             os.write(self._file, json.dumps({"type": type, **values}).encode() + b"\n")
         except (BrokenPipeError, BlockingIOError):
             return
+
+
+def _mixes(figures: Figures) -> list[dict[str, object]]:
+    """What versions did to each other's data so far, the most frequent first."""
+    found = sorted(figures.mixes.items(), key=lambda item: (-item[1], item[0]))
+    parts = [(*pair.split(" "), count) for pair, count in found]
+    return [{"writer": None if w == "-" else w, "reader": r, "fault": f, "count": n} for w, r, f, n in parts]

@@ -1,11 +1,12 @@
 """The running counts. `offered` is always `finished` + `not_sent` + `in_flight`."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from loadtest.histogram import Histogram, merged
+from loadtest.mixes import Mix
 from loadtest.outcomes import OURS, Outcome
 
 _WINDOW_S = 5
@@ -36,6 +37,8 @@ class Figures:
     lags: Histogram
     recent_lags: Histogram
     recent_latencies: Histogram
+    mixes: Mapping[str, int] = field(default_factory=dict)
+    """`WRITER READER FAULT` -> how many; a dash for a writer that is not known."""
 
     def __add__(self, other: "Figures") -> "Figures":
         return Figures(
@@ -43,6 +46,7 @@ class Figures:
             lags=merged((self.lags, other.lags)),
             recent_lags=merged((self.recent_lags, other.recent_lags)),
             recent_latencies=merged((self.recent_latencies, other.recent_latencies)),
+            mixes=Counter(self.mixes) + Counter(other.mixes),
         )
 
 
@@ -52,11 +56,12 @@ def no_figures() -> Figures:
 
 def figures_to_json(figures: Figures) -> dict[str, Any]:
     kept = {name: list(getattr(figures, name).counts.items()) for name in _HISTOGRAMS}
-    return {"counts": asdict(figures.counts), **kept}
+    return {"counts": asdict(figures.counts), "mixes": dict(figures.mixes), **kept}
 
 
 def figures_from_json(told: Mapping[str, Any]) -> Figures:
-    return Figures(counts=Counts(**told["counts"]), **{name: Histogram(dict(told[name])) for name in _HISTOGRAMS})
+    histograms = {name: Histogram(dict(told[name])) for name in _HISTOGRAMS}
+    return Figures(counts=Counts(**told["counts"]), mixes=told["mixes"], **histograms)
 
 
 _HISTOGRAMS = ("lags", "recent_lags", "recent_latencies")
@@ -69,6 +74,7 @@ class Tally:
         self._failed = 0
         self._not_sent = 0
         self._cut = 0
+        self._mixes: Counter[str] = Counter()
         self._lags = Histogram()
         self._recent_lags = _Recent()
         self._recent_latencies = _Recent()
@@ -92,6 +98,9 @@ class Tally:
         if outcome is Outcome.OK and latency_ns is not None:
             self._recent_latencies.add(latency_ns, now=now)
 
+    def mixed(self, mix: Mix, *, reader: str) -> None:
+        self._mixes[f"{mix.writer or '-'} {reader} {mix.fault}"] += 1
+
     @property
     def counts(self) -> Counts:
         return Counts(
@@ -108,6 +117,7 @@ class Tally:
             lags=self._lags,
             recent_lags=self._recent_lags.at(now),
             recent_latencies=self._recent_latencies.at(now),
+            mixes=dict(self._mixes),
         )
 
 

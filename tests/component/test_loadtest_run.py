@@ -121,7 +121,7 @@ def test_the_mix_has_reads_lists_writes_patches_read_backs_and_slow_requests(fau
         made[offer["cohort"]].add(offer["method"])
     sessions = {"slow", "stream", "websocket"}
     assert made.keys() == {"read", "fresh", "page", "write", "patch", "idempotent", "read_your_writes"} | sessions
-    assert made["read_your_writes"] == {"POST", "GET"}
+    assert made["read_your_writes"] == {"POST", "GET", "PATCH"}
     assert made["idempotent"] == {"POST"}
 
 
@@ -141,7 +141,7 @@ def test_a_read_back_names_the_write_that_it_looks_for(faulty: tuple[Stub, Run])
     offers = run.offers()
     backs = [offer for offer in offers.values() if offer["cohort"] == "read_your_writes" and offer["method"] == "GET"]
     assert backs
-    assert {offers[back["follows"]]["method"] for back in backs} == {"POST"}
+    assert {offers[back["follows"]]["method"] for back in backs} == {"POST", "PATCH"}
 
 
 def test_a_request_times_out_at_its_deadline_counted_from_when_it_was_due(faulty: tuple[Stub, Run]) -> None:
