@@ -222,6 +222,11 @@ def _away(d: Mapping[str, Any]) -> tuple[str, str, str]:
     return "roll", "was away", f"{what}: no deadline counts that"
 
 
+def mix_words(d: Mapping[str, Any]) -> str:
+    """Of a `mix-seen`: whose write was answered wrong by whom, and how often so far."""
+    return f"{d['count']} wrong: written by {d['writer'] or 'an unknown version'}, read by {d['reader']}"
+
+
 _SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str] | None]] = {
     "rollout-started": _started,
     "rollout-resumed": lambda d: ("roll", "goes on", f"as the run that it was, by pid {d['pid']}"),
@@ -235,6 +240,7 @@ _SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str] | None]] = {
     "turned-back": lambda d: ("roll", "back to", d["version"]),
     "schema-step": lambda d: ("schema", d["phase"], d["what"]),
     "load-started": lambda d: ("load", "started", f"{d['rate']:g} requests/s"),
+    "mix-seen": lambda d: ("data", d["fault"], mix_words(d)),
     "waiting": _waiting,
     "phase-changed": _turned,
     "try-failed": _try_failed,

@@ -95,9 +95,12 @@ class ParcelUser(OpenLoopUser):
             check = partial(check_parcel, same=parcel, recipient=recipient)
             _patch(turn, parcel, {"recipient_name": recipient.name}, check)
 
-    @cohort(weight=17, requests=4)
+    @cohort(weight=17, requests=5)
     def read_your_writes(self, turn: Turn) -> None:
-        """Written, read, changed and read again, each by any replica, maybe of another version: it must hold."""
+        """Written, read, changed and read twice, each by any replica, maybe of another version: it must hold.
+
+        Twice, for a value that was seen, and is gone again, is another fault than one that was never seen.
+        """
         first, stored, truth = _told_post(turn, {**_names(turn.rng), "address": some_address(turn.rng)})
         if stored is None or not self._read_back(turn.then(after=first), stored, truth):
             return
@@ -107,7 +110,9 @@ class ParcelUser(OpenLoopUser):
             return
         check = partial(_holds_after, same=stored, truth=truth, given=change)
         done = patched.ask("PATCH", f"/parcels/{stored.id}", body=change, check=check, writer=truth.writer)
-        if done.data is not None and self._read_back(turn.then(after=done.id), stored, truth):
+        if done.data is None:
+            return
+        if all(self._read_back(turn.then(after=done.id), stored, truth) for _ in range(2)):
             stored.writer = truth.writer
             self.known.add(stored)  # only now: from here on others may change it
 

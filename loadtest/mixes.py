@@ -35,6 +35,8 @@ class Mix:
     field: str | None = None
 
 
+_TELLING = (Fault.SHAPE, Fault.STRIPPED, Fault.NULL, Fault.STALE, Fault.LOST)
+"""Of several fields that are wrong in one answer, the one that says most of the cause: the others follow from it."""
 _V1 = ("key", "recipient_name", "address", "status")
 _V2 = (*_V1, "first_name", "last_name")
 _NAMES = frozenset({"recipient_name", "first_name", "last_name"})
@@ -95,19 +97,20 @@ class Truth:
             wrong.append((Mix(fault=fault, writer=writer, field=name), told))
         if not wrong:
             return None
-        return wrong[0][0], f"{version} answered: {', '.join(told for _, told in wrong)}"
+        first = min((mix for mix, _ in wrong), key=lambda mix: _TELLING.index(mix.fault))
+        return first, f"{version} answered: {', '.join(told for _, told in wrong)}"
 
     def _fault(self, name: str, value: _Value, got: object, version: str, *, present: bool) -> tuple[Fault, str]:
         if not present or not isinstance(got, (str, type(None))):
             return Fault.SHAPE, value.writer
-        unknown_to_last = name not in texts_of(self._last) and name not in self._touched
-        if unknown_to_last and value.seen_by:
+        stripped = name not in texts_of(self._last) and name not in self._touched
+        if stripped and value.seen_by:
             return Fault.STRIPPED, self._last
         if not got:
             return Fault.NULL, value.writer
         if version not in value.seen_by and got in value.before:
             return Fault.STALE, value.writer
-        return Fault.LOST, value.writer
+        return (Fault.STRIPPED, self._last) if stripped else (Fault.LOST, value.writer)
 
 
 def _meaning(version: str, given: Mapping[str, str]) -> dict[str, str]:

@@ -91,9 +91,10 @@ def check_parcel(
 
     own: it is the answer to the write itself; else `same` was written before, and is only looked at.
     """
+    writer = version if own or same is None else same.writer
     shape = check_shape(data, version)
     if shape is not None or not isinstance(data, dict):
-        return shape
+        return replace(shape, mix=replace(shape.mix, writer=writer)) if shape and shape.mix else shape
     wanted: dict[str, object] = dict(holds or {})
     if same is not None:
         wanted |= {"id": same.id, "key": same.key}
@@ -106,7 +107,6 @@ def check_parcel(
         return None
     told = ", ".join(f"{name} is {data[name]!r}, not {wanted[name]!r}" for name in wrong)
     fault = Fault.DUP_MISS if wrong[0] == "id" else Fault.LOST
-    writer = version if own or same is None else same.writer
     return _content(f"{version} answered: {told}", Mix(fault=fault, writer=writer, field=wrong[0]))
 
 

@@ -9,7 +9,22 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-Connection = psycopg.AsyncConnection[dict[str, Any]]
+Row = dict[str, Any]
+
+
+class Cursor(psycopg.AsyncCursor[Row]):
+    """Leaves the statement with the error that refused it: the driver's own does not know it any more."""
+
+    async def execute(self, query: Any, *arguments: Any, **options: Any) -> "Cursor":
+        try:
+            await super().execute(query, *arguments, **options)
+        except psycopg.Error as error:
+            error.add_note(" ".join(str(query).split()))
+            raise
+        return self
+
+
+Connection = psycopg.AsyncConnection[Row]
 
 _CONNECT_SECONDS = 3
 _POOL_SECONDS = 3.0
@@ -25,6 +40,7 @@ _OPTIONS: dict[str, Any] = {
     "connect_timeout": _CONNECT_SECONDS,
     "application_name": "sample_app",
     "row_factory": dict_row,
+    "cursor_factory": Cursor,
 }
 
 LEASE_OPTIONS = {name: value for name, value in _OPTIONS.items() if name != "application_name"} | {
@@ -36,13 +52,17 @@ LEASE_OPTIONS = {name: value for name, value in _OPTIONS.items() if name != "app
 
 
 class DatabaseError(Exception):
-    """`code` is the SQLSTATE; `reachable` tells a refused statement from a database that is not there."""
+    """`code` is the SQLSTATE; `reachable` tells a refused statement from a database that is not there.
 
-    def __init__(self, *, code: str, message: str, reachable: bool) -> None:
+    statement: what was refused, on one line; empty where it was no statement.
+    """
+
+    def __init__(self, *, code: str, message: str, reachable: bool, statement: str = "") -> None:
         super().__init__(f"{code} {message}")
         self.code = code
         self.message = message
         self.reachable = reachable
+        self.statement = statement
 
 
 class Database:
@@ -93,8 +113,12 @@ def translated() -> Iterator[None]:
         code = error.sqlstate or _UNREACHABLE
         raise DatabaseError(code=code, message=_first_line(error), reachable=reachable) from error
     except psycopg.Error as error:
-        code = error.sqlstate or _DRIVER
-        raise DatabaseError(code=code, message=_first_line(error), reachable=True) from error
+        code, message = error.sqlstate or _DRIVER, _first_line(error)
+        raise DatabaseError(code=code, message=message, reachable=True, statement=_statement_of(error)) from error
+
+
+def _statement_of(error: psycopg.Error) -> str:
+    return next(iter(getattr(error, "__notes__", ())), "")
 
 
 def _first_line(error: psycopg.Error) -> str:

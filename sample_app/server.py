@@ -159,7 +159,8 @@ class Responder:
         return self._response(call, answer.status, body)
 
     def _database_error(self, call: Call, error: DatabaseError) -> web.Response:
-        log.write("error", id=call.request_id, code=error.code, message=error.message)
+        about = {"statement": error.statement} if error.statement else {}
+        log.write("error", id=call.request_id, code=error.code, message=error.message, **about)
         status = HTTPStatus.INTERNAL_SERVER_ERROR if error.reachable else HTTPStatus.SERVICE_UNAVAILABLE
         response = self._error(call, status, error.code, error.message)
         response.headers["X-Lab-Error"] = _header_text(f"{error.code} {error.message}")

@@ -20,6 +20,7 @@ from lab.proof import (
     Execution,
     Failure,
     Outcome,
+    Promise,
     RunFacts,
     Verdict,
     judge,
@@ -130,6 +131,22 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         executions=executions,
         parcels=parcels,
         earlier=() if record.command is Command.LOAD else earlier_rolls(folder.parent, record.run, versions),
+        promises=_promises(lab),
+        serves_as={name: version.serves_as for name, version in lab.manifest.versions.items()},
+    )
+
+
+def _promises(lab: Lab) -> tuple[Promise, ...]:
+    if lab.plan is None:
+        return ()
+    return tuple(
+        Promise(
+            phase=phase.name,
+            serves=phase.serves,
+            command=f"lab migrate {lab.plan.command_to(phase.name)}",
+            contracts=lab.plan.contracts(phase),
+        )
+        for phase in lab.plan.phases
     )
 
 

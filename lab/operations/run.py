@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from lab import images, migrate
@@ -21,6 +22,7 @@ from lab.model import Cause, Ending, LoadFrom, Revision, RolloutSpec
 from lab.operations.account import Account, account_to_json
 from lab.operations.evidence import RunRecord, conclude, keep_living_logs, keep_log
 from lab.operations.interrupts import Interrupts
+from lab.operations.live_mixes import tell_mixes
 from lab.operations.request import RollRequest
 from lab.operations.rollouts import Attempt, Listener, run_rollout
 from lab.operations.status import GOES_ON, schema_phase
@@ -138,6 +140,7 @@ class Run:
 
     async def _under_load(self, clock: OffsetClock, interrupts: Interrupts) -> tuple[Ended, int]:
         load = self._load() if self._account.measured else None
+        telling = self._telling(load, clock)
         try:
             begun = load is not None and await self._start(load, clock)
             if load and self._account.command is Command.LOAD:
@@ -154,6 +157,9 @@ class Run:
         finally:
             if load:
                 await self._finish(load)
+            if telling:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
         return ended, ended_ns
 
     async def _watch(self, load: Load, clock: OffsetClock, interrupts: Interrupts) -> tuple[Ended, int]:
@@ -170,6 +176,12 @@ class Run:
         ending = Ending.INTERRUPTED if interrupts.signal else Ending.DONE
         said = load.tick
         return Ended(ending=ending), int(said["t"]) if said.get("type") == "finished" else clock.now_ns()
+
+    def _telling(self, load: Load | None, clock: OffsetClock) -> "asyncio.Task[None] | None":
+        """What versions do to each other's data is said while it happens."""
+        if load is None:
+            return None
+        return asyncio.create_task(tell_mixes(lambda: load.tick, partial(self._note, clock)))
 
     def _load(self) -> Load:
         lab, account = self._lab, self._account

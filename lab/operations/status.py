@@ -11,9 +11,9 @@ from lab.lease import is_gone
 from lab.model import Replica
 from lab.observation import merge
 from lab.operations.unfinished import Stage, Unfinished, is_a_load, unfinished_of
-from lab.ports import Owner, Routing
+from lab.ports import Event, Owner, Routing
 from lab.transitions import STILL
-from lab.view import FleetView, RolloutView, hold_note, replica_view
+from lab.view import FleetView, RolloutView, hold_note, mix_words, replica_view
 
 GOES_ON = "lab resume goes on, lab rollback goes back, lab abort gives it up"
 
@@ -29,7 +29,7 @@ async def fleet_view(lab: Lab) -> FleetView:
     current = history.revisions.get(history.current or 0)
     ready = sum(r.available for r in replicas)
     owner = _at_work(routing)
-    notes = [*_rollout_notes(it, owner), *_fleet_notes(history, replicas, ready)]
+    notes = [*_rollout_notes(it, owner), *_fleet_notes(history, replicas, ready), *_data_notes(it, events)]
     if held := hold_note(routing.hold):
         notes.append(held)
     if owner and not (it and it.pid == owner.pid):
@@ -88,6 +88,13 @@ def _rollout_notes(it: Unfinished | None, owner: Owner | None) -> list[str]:
         return [f"{name} has not ended, and its controller is gone: {GOES_ON}"]
     why = f" ({it.state.reason})" if it.state.phase in STILL and it.state.reason else ""
     return [f"{name} {'is paused' if it.state.phase in STILL else 'was interrupted'}{why}: {GOES_ON}"]
+
+
+def _data_notes(it: Unfinished | None, events: Sequence[Event]) -> list[str]:
+    """What the versions of the rollout under way have done to each other's data, each with its newest count."""
+    seen = [e.data for e in events if it and e.run == it.run and e.type == "mix-seen"]
+    newest = {(d["fault"], d["writer"], d["reader"]): d for d in seen}
+    return [f"data {d['fault']}: {mix_words(d)}" for d in newest.values()]
 
 
 def _fleet_notes(history: History, replicas: Sequence[Replica], ready: int) -> list[str]:

@@ -43,7 +43,9 @@ class _App:
         elif kind == "end":
             self._end(text(row, "id"), row)
         elif kind == "error":
-            self.errors[text(row, "id")] = SqlError(code=text(row, "code"), message=text(row, "message"))
+            self.errors[text(row, "id")] = SqlError(
+                code=text(row, "code"), message=text(row, "message"), statement=some_text(row, "statement") or ""
+            )
         elif kind == "start":
             self.version = some_text(row, "version") or self.version
         elif kind == "exit":

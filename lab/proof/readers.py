@@ -1,6 +1,7 @@
 """The client's and the proxy's ledger, from lines to records. A request with no end stays open."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from lab.proof.records import (
     Attempt,
@@ -9,7 +10,9 @@ from lab.proof.records import (
     ClientFooter,
     ClientLedger,
     ClientOutcome,
+    Fault,
     Header,
+    Mixed,
     Offer,
     ProxyLedger,
     Reject,
@@ -19,6 +22,7 @@ from lab.proof.rows import Row, Rows, Unusable, header, number, some_number, som
 
 # a table is a third of the price of a call to the enum, twice for every request
 OUTCOMES = {outcome.value: outcome for outcome in ClientOutcome}
+FAULTS = {fault.value: fault for fault in Fault}
 RESULTS = {result.value: result for result in AttemptResult}
 
 
@@ -101,6 +105,7 @@ class _Client:
             error=some_text(row, "error"),
             detail=some_text(row, "detail"),
             ack=some_number(row, "ack"),
+            mixed=_mixed(row) if "writer" in row or "fault" in row else None,
         )
         known = self.ends.setdefault(request, end)
         if known is end:
@@ -114,6 +119,16 @@ class _Client:
             self.rows.duplicates += 1
         else:
             self.rows.conflicts += 1
+
+
+def _mixed(row: Row) -> Mixed:
+    return _same_mixed(some_text(row, "writer"), some_text(row, "fault"), some_text(row, "field"))
+
+
+@lru_cache(maxsize=1000)
+def _same_mixed(writer: str | None, fault: str | None, field: str | None) -> Mixed:
+    """A few records for a million lines."""
+    return Mixed(writer=writer, fault=None if fault is None else FAULTS[fault], field=field)
 
 
 def _client_footer(row: Row) -> ClientFooter:

@@ -1,7 +1,7 @@
 """What the proof is given: the three ledgers as records, and what the controller knows of the run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -65,6 +65,27 @@ class Offer:
         return self.method in WRITES
 
 
+class Fault(StrEnum):
+    """What a mix of versions does to a request, or to what it reads. The load names it (loadtest/mixes.py)."""
+
+    ERROR = "error"
+    NULL = "null"
+    STALE = "stale"
+    LOST = "lost"
+    STRIPPED = "stripped"
+    DUP_MISS = "dup-miss"
+    SHAPE = "shape"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed:
+    """`writer`: the version that last wrote what was asked for; None: not known. `fault` None: it was read rightly."""
+
+    writer: str | None = None
+    fault: Fault | None = None
+    field: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientEnd:
     t: int
@@ -76,6 +97,7 @@ class ClientEnd:
     error: str | None
     detail: str | None
     ack: int | None
+    mixed: Mixed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +186,11 @@ class Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlError:
+    """`statement`: the one that was refused, where the app's log has it."""
+
     code: str
     message: str
+    statement: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,10 +287,24 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A phase of the schema and the versions that are right on it. `command`: the step that leads to it.
+
+    contracts: it takes versions away.
+    """
+
+    phase: str
+    serves: frozenset[str]
+    command: str
+    contracts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
     """`executions` or `parcels` None: the database was not read, so no write is proved by it.
 
     earlier: of each earlier roll between the same versions, whether it dropped something.
+    promises: the phases of the schema's plan, in order. serves_as: version -> the name that the plan has for it.
     """
 
     run: str
@@ -291,3 +330,9 @@ class RunFacts:
     executions: tuple[Execution, ...] | None = None
     parcels: frozenset[int] | None = None
     earlier: tuple[bool, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    serves_as: Mapping[str, str] = field(default_factory=dict)
+
+    def seconds(self, t_ns: int) -> float:
+        """From the start of the roll; negative in the baseline."""
+        return round((t_ns - self.started_ns) / 1e9, 3)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.proof.records import Command, Failure, Outcome
+from lab.proof.records import Command, Failure, Fault, Outcome
 
 
 class Class(StrEnum):
@@ -85,13 +85,51 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breakage:
-    """A version that does not work with a schema phase, as the database said it."""
+    """A version that does not work with a schema phase, as the database said it.
+
+    statement: the one that was refused, where the app's log has it. since_s, until_s: as `when_s` of a drop.
+    promised: the plan says that it does work; None: no plan. example: the first such request. fix: what to do.
+    """
 
     version: str
     phase: str
     code: str
     message: str
     count: int
+    statement: str = ""
+    since_s: float | None = None
+    until_s: float | None = None
+    example: str = ""
+    promised: bool | None = None
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """What one version wrote, as another answered it: so many answers were held against what was known."""
+
+    writer: str
+    reader: str
+    read: int
+    wrong: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """What a pair of versions did on a phase. `writer` None: not known. `field`: the first. Else as `Breakage`."""
+
+    fault: Fault
+    writer: str | None
+    reader: str
+    phase: str
+    count: int
+    since_s: float
+    until_s: float
+    field: str | None
+    detail: str
+    example: str
+    promised: bool | None
+    fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,3 +323,5 @@ class Verdict:
     blast: Blast | None = None
     bounds: Bounds = Bounds()
     comparison: Comparison | None = None
+    pairs: tuple[Pair, ...] = ()
+    mixes: tuple[Mix, ...] = ()

@@ -15,6 +15,7 @@ from lab.proof.exit_codes import exit_code
 from lab.proof.exposure import ExposureCount, unexposed_doubt
 from lab.proof.join import Joined, join
 from lab.proof.latency import summarize
+from lab.proof.mixes import MixCount
 from lab.proof.notes import notes
 from lab.proof.records import AppLog, ClientEnd, ClientLedger, ClientOutcome, Outcome, ProxyLedger, Restart, RunFacts
 from lab.proof.restarts import restart_behind, summarize_restarts
@@ -37,7 +38,7 @@ def judge(
     logs = tuple(apps)
     came_back = () if proxy is None else proxy.restarts
     fleet = fleet_of(facts, logs)
-    counts = BlastCount(facts, fleet), ExposureCount(facts)
+    counts = BlastCount(facts, fleet), ExposureCount(facts), MixCount(facts, fleet)
     count = _Count(facts, fleet, came_back, *counts, strict=strict, slow_cohorts=slow_cohorts)
     if client is not None:
         for joined in join(client, proxy, logs, facts.executions):
@@ -82,6 +83,8 @@ def judge(
         comparison=compare(count.answers, facts.services, facts.from_version, facts.to_version)
         if client is not None and facts.services
         else None,
+        pairs=count.mixed.pairs(),
+        mixes=count.mixed.mixes(),
     )
 
 
@@ -112,6 +115,7 @@ class _Count:
     restarts: tuple[Restart, ...]
     blast: BlastCount
     exposure: ExposureCount
+    mixed: MixCount
     strict: bool = field(kw_only=True)
     slow_cohorts: frozenset[str] = field(kw_only=True)
     classes: Counter[Class] = field(default_factory=Counter)
@@ -130,6 +134,7 @@ class _Count:
         cls = classify(joined, self.facts.parcels)
         self.classes[cls] += 1
         self.blast.take(joined, cls)
+        self.mixed.take(joined)
         self.asked.update(attempt.replica for attempt in joined.attempts or ())
         if joined.end is None:
             self.begun_unanswered += left_unanswered(joined, self.fleet)

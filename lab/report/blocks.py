@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lab.proof.records import Failure
-from lab.proof.result import AppSaw, Blast, Breakage, Class, Drop, Loss, MadeBy, Verdict, VerdictOutcome
+from lab.proof.result import AppSaw, Blast, Class, Drop, Loss, MadeBy, Verdict, VerdictOutcome
 from lab.report.numbers import count, many, seconds
 from lab.report.table import table
 
@@ -73,17 +73,6 @@ def drops_block(drops: tuple[Drop, ...]) -> list[str]:
     return lines
 
 
-def breakages_block(breakages: tuple[Breakage, ...]) -> list[str]:
-    lines: list[str] = []
-    for version, phase in dict.fromkeys((found.version, found.phase) for found in breakages):
-        lines.append(f"{INDENT}schema breakage: {version} does not work with phase {phase}")
-        errors = [found for found in breakages if (found.version, found.phase) == (version, phase)]
-        rows = [(error.code, error.message, many(error.count, "request")) for error in errors]
-        lines += table(("", "", ""), rows, right=frozenset(), indent=INDENT * 2)[1:]
-        lines += [INDENT + line for line in labelled("fix", _fix(version, phase))]
-    return lines
-
-
 def deaths_block(deaths: Iterable[Loss]) -> list[str]:
     return [line for death in deaths if not death.expected for line in _death(death)]
 
@@ -124,12 +113,6 @@ def _row(group: list[Drop]) -> tuple[str, ...]:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= DETAIL_WIDTH else line[: DETAIL_WIDTH - 3] + "..."
-
-
-def _fix(version: str, phase: str) -> str:
-    if phase == "base":
-        return f"lab migrate expand     then: lab roll {version}"
-    return f"lab migrate status     which phases serve {version}?"
 
 
 def _death(death: Loss) -> list[str]:

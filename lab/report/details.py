@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lab.proof.comparison import worst
 from lab.proof.result import Bound, Bounds, Change, Comparison, Exposure, Pace, Verdict
+from lab.report.mixes import pairs_block
 from lab.report.numbers import count, many, millis, percent
 from lab.report.table import table
 
@@ -14,6 +15,7 @@ RIGHT = frozenset(HEADS[2:-1])
 def details_blocks(verdict: Verdict) -> list[list[str]]:
     return [
         [f"  answered by {version}: {count(answers)}" for version, answers in verdict.versions.items()],
+        pairs_block(verdict),
         _exposure(verdict.exposure),
         _bounds(verdict.bounds),
         list(_latency(verdict.comparison)),

@@ -10,6 +10,7 @@ from lab.report.details import HEADS, RIGHT, change_heads, change_rows, comparis
 from lab.report.headline import mark_of, went
 from lab.report.intervals import intervals_chart
 from lab.report.marks import UNICODE
+from lab.report.mixes import PAIR_HEADS, PAIR_RIGHT, mix_rows, pair_rows
 from lab.report.model import Report
 from lab.report.numbers import count, many, millis, percent, seconds, share
 from lab.report.story import sentence
@@ -38,6 +39,7 @@ def render_html(report: Report) -> str:
         *_why(verdict),
         *_timeline(report),
         *_drops(report),
+        *_pairs(verdict),
         *_swaps(verdict),
         '<div class="columns">',
         *_latency(verdict),
@@ -155,13 +157,19 @@ def _drops(report: Report) -> Iterator[str]:
             dropped = ", ".join(f"{count(n)} {cls}" for cls, n in death.dropped_by_class.items()) or "nothing"
             told = f"{death.replica} died at {seconds(death.when_s)}: {exit_words(death)}; dropped on it: {dropped}"
             yield f"<p>{escape(told)}</p>"
-    for found in report.verdict.schema_breakages:
-        told = f"{found.version} does not work with schema phase {found.phase}: {found.code} {found.message}"
-        yield f"<p>{escape(told)} ({many(found.count, 'request')})</p>"
+    for what, fix in mix_rows(report.verdict):
+        yield f"<p>{escape(what)}<br><b>fix</b> {escape(fix)}</p>"
     yield "</section>"
 
 
 # what experts read
+
+
+def _pairs(verdict: Verdict) -> Iterator[str]:
+    if verdict.pairs:
+        yield '<section class="card"><h2>What was read of whose writes</h2>'
+        yield from _table(PAIR_HEADS, pair_rows(verdict), right=PAIR_RIGHT)
+        yield "</section>"
 
 
 def _swaps(verdict: Verdict) -> Iterator[str]:

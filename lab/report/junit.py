@@ -46,6 +46,10 @@ def properties(report: Report) -> Iterator[tuple[str, object]]:
         yield name, getattr(verdict, name)
     yield from ((f"dropped.{cls.value}", number) for cls, number in verdict.dropped_by_class.items())
     yield from ((f"answered.{version}", number) for version, number in verdict.versions.items())
+    for pair in verdict.pairs:
+        yield f"read.{pair.writer}.{pair.reader}", pair.read
+    for mix in verdict.mixes:
+        yield f"mix.{mix.fault}.{mix.writer or 'unknown'}.{mix.reader}.{mix.phase.replace(' -> ', '-')}", mix.count
     yield from _latency(verdict)
     bounds = {"run": verdict.bounds.run, "exposed": verdict.bounds.exposed, "rolls": verdict.bounds.rolls}
     for name, bound in bounds.items():

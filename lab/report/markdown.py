@@ -12,6 +12,7 @@ from lab.report.details import (
 )
 from lab.report.headline import headline
 from lab.report.marks import UNICODE
+from lab.report.mixes import PAIR_HEADS, mix_rows, pair_rows
 from lab.report.model import Report
 from lab.report.numbers import count, millis
 from lab.report.story import sentence
@@ -24,9 +25,11 @@ def render_markdown(report: Report) -> str:
         f"### {_plain(headline(verdict, UNICODE))}",
         *(f"- {_plain(reason.message)}: {_plain(reason.fix)}" for reason in verdict.reasons),
         *_drops(report),
+        *_table(("versions and schema", "what to do"), list(mix_rows(verdict))),
         *_table(("with 95% confidence", "dropped at most", "seen"), bound_rows(verdict.bounds)),
         *([f"{_plain(comparison_line(verdict.comparison))}"] if verdict.comparison else []),
         *_folded("The whole verdict", f"```text\n{_fenced(render_text(verdict))}\n```"),
+        *_section("What was read of whose writes", PAIR_HEADS, pair_rows(verdict)),
         *_section("Swaps and what each put at risk", HEADS, exposure_rows(verdict.exposure)),
         *_latency(report),
         *_section("Second by second", _heads(report), _seconds(report)),

@@ -3,7 +3,6 @@
 from lab.proof.result import Verdict
 from lab.report.blocks import (
     blast_block,
-    breakages_block,
     deaths_block,
     doubts_block,
     drops_block,
@@ -13,6 +12,7 @@ from lab.report.blocks import (
 from lab.report.details import details_blocks, slower_block
 from lab.report.headline import headline
 from lab.report.marks import ASCII, UNICODE
+from lab.report.mixes import breakages_block, mixes_block
 
 
 def render_text(verdict: Verdict, *, data: str | None = None, ascii_only: bool = False, details: bool = False) -> str:
@@ -21,6 +21,7 @@ def render_text(verdict: Verdict, *, data: str | None = None, ascii_only: bool =
         failure_block(verdict.run.failure) + blast_block(verdict.blast),
         drops_block(verdict.drops),
         breakages_block(verdict.schema_breakages),
+        mixes_block(verdict),
         deaths_block(verdict.deaths),
         doubts_block(verdict) + notes_block(verdict),
         *(details_blocks(verdict) if details else [slower_block(verdict.comparison)]),

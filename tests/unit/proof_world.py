@@ -56,6 +56,10 @@ class Story:
     sent_late: int = 0
     later: int = 0
     reject_status: int = 503
+    writer: str | None = None
+    fault: str | None = None
+    field: str | None = None
+    statement: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -195,7 +199,8 @@ def _end(request: str, story: Story, t: int) -> dict[str, Any]:
         row["detail"] = story.detail
     if story.ack is not None:
         row["ack"] = story.ack
-    return row
+    about = {"writer": story.writer, "fault": story.fault, "field": story.field}
+    return row | {key: value for key, value in about.items() if value is not None}
 
 
 def _attempt(world: World, request: str, story: Story, attempt: Try, *, place: int, t: int) -> None:
@@ -208,7 +213,8 @@ def _attempt(world: World, request: str, story: Story, attempt: Try, *, place: i
         log.append({"e": "begin", **name, "method": story.method, "path": "/parcels", "t": t + 10})
         if story.error is not None:
             code, _, message = story.error.partition(" ")
-            log.append({"e": "error", "id": request, "code": code, "message": message, "t": t + 15})
+            told = {"statement": story.statement} if story.statement else {}
+            log.append({"e": "error", "id": request, "code": code, "message": message, **told, "t": t + 15})
     for _ in range(attempt.executed):
         world.executions.append(
             Execution(

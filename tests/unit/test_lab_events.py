@@ -165,6 +165,7 @@ WRITTEN: dict[str, dict[str, object]] = {
     "rollout-ended": {"ending": "rolled-back", "reason": "r", "where": "w", "reached": 1},
     "rollout-paused": {"ending": "interrupted", "reason": "", "where": "", "reached": None},
     "schema-step": {"phase": "expanded", "what": "begins"},
+    "mix-seen": {"fault": "stale", "writer": "v2", "reader": "v1", "count": 3},
     "load-started": {"rate": 99.5, "replicas": 3, "seed": 1},
     "lab-removed": {"removed": 7},
     "versions-given-up": {"phase": "contracted", "versions": ["v1"], "revisions": [1], "forced": None},

@@ -132,6 +132,7 @@ SHOWN = [
     line("load-started", 0.02, rate=100.0, replicas=3, seed=1),
     line("schema-step", 0.1, phase="expanded", what="begins"),
     line("schema-step", 0.4, phase="expanded", what="done"),
+    line("mix-seen", 0.5, fault="stale", writer="v2", reader="v1", count=3),
     line("rollout-started", 3, kind="roll", **{"from": "v1", "to": "v2-never-ready"}, **STARTED),
     line("act-done", 3.6, **about("1.2", "start")),
     line("act-done", 3.7, **about("1.2", "join", epoch=4)),

@@ -4,7 +4,7 @@ import pytest
 
 from loadtest.mixes import Fault, Mix, Truth
 from loadtest.oracle import Expected, Judgement, judge
-from loadtest.parcels import Known, Stored, check_page, check_parcel, check_truth
+from loadtest.parcels import Known, Stored, check_page, check_shape, check_truth
 from tests.unit.test_loadtest_oracle import PARCEL, reply, seal
 
 PLAIN = {"key": "k", "recipient_name": "Zoë Müller", "address": "1 Harbour Street"}
@@ -59,6 +59,14 @@ CASES: dict[str, tuple[list[Step], Mix | None]] = {
         ],
         Mix(fault=Fault.STRIPPED, writer="v1", field="first_name"),
     ),
+    "V1 changes the address, and what it had written for V2 too is gone before V2 looked": (
+        [
+            ("write", "v1", PLAIN),
+            ("write", "v1", {"address": "2"}),
+            ("read", "v2", {**SHOWN_2, "address": "2", "first_name": "-"}),
+        ],
+        Mix(fault=Fault.STRIPPED, writer="v1", field="first_name"),
+    ),
     "a field that this version's answers lack": (
         [("write", "v1", PLAIN), ("read", "v2", SHOWN_1)],
         Mix(fault=Fault.SHAPE, writer="v1", field="first_name"),
@@ -105,7 +113,7 @@ def judged(body: bytes, *, status: int = 200, writer: str | None = "v2", **heade
     statuses = frozenset({200})
     return judge(
         reply(body, status=status, **headers),
-        Expected(request_id="r-1", statuses=statuses, check=check_parcel, writer=writer),
+        Expected(request_id="r-1", statuses=statuses, check=check_shape, writer=writer),
     )
 
 

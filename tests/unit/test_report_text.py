@@ -17,6 +17,7 @@ from lab.proof import (
     judge,
     verdict_from_json,
 )
+from lab.proof.records import Fault
 from lab.proof.result import (
     AppSaw,
     Blast,
@@ -29,7 +30,9 @@ from lab.proof.result import (
     Latency,
     Loss,
     MadeBy,
+    Mix,
     Pace,
+    Pair,
 )
 from lab.report import render_json, render_text
 from lab.report.numbers import count, millis
@@ -169,12 +172,65 @@ def schema_breakage() -> Verdict:
         )
         for number in range(3)
     ]
+    expand = "lab migrate expand, then lab migrate backfill     backfilled serves v2"
+    statement = "insert into parcels (key, first_name, last_name) values (%(key)s, %(first_name)s, %(last_name)s)"
     found = (
-        Breakage(version="v2", phase="base", code="42703", message=message, count=2),
+        Breakage(
+            version="v2",
+            phase="base",
+            code="42703",
+            message=message,
+            count=2,
+            statement=statement,
+            since_s=3.0,
+            until_s=5.0,
+            example="r1-write-3",
+            promised=False,
+            fix=expand,
+        ),
         Breakage(version="v2", phase="base", code="42P01", message='relation "x" does not exist', count=1),
-        Breakage(version="v1", phase="contracted", code="42703", message="no recipient_name", count=4000),
+        Breakage(
+            version="v1", phase="contracted", code="42703", message="no recipient_name", count=4000, promised=True
+        ),
     )
     return replace(failing(*fails), schema_breakages=found, notes=("run with anyway",))
+
+
+def stale() -> Verdict:
+    mixes = (
+        Mix(
+            fault=Fault.STALE,
+            writer="v2",
+            reader="v1",
+            count=41,
+            since_s=6.2,
+            field="recipient_name",
+            detail="v1 answered: recipient_name is 'Ada Hopper', not 'Grace Suzuki'",
+            phase="backfilled",
+            until_s=14.0,
+            example="r1-read_your_writes-77",
+            promised=True,
+            fix="lab rollback takes v2 out of it again; then mend the schema's plan",
+        ),
+        Mix(
+            fault=Fault.NULL,
+            writer=None,
+            reader="v2",
+            count=1,
+            since_s=6.2,
+            field="first_name",
+            detail="v2 must answer with text: first_name is None",
+            phase="expanded",
+            until_s=6.2,
+            example="r1-read-78",
+            promised=False,
+            fix="lab migrate backfill     backfilled serves v2",
+        ),
+    )
+    mixes = (*mixes, replace(mixes[0], fault=Fault.ERROR, detail="an error stands among the breakages"))
+    pairs = (Pair(writer="v1", reader="v1", read=412, wrong=0), Pair(writer="v2", reader="v1", read=96, wrong=41))
+    drops = [drop(n, 6.2 + n / 10, cls=Class.CONTRACT, made_by=None, replica="app-1.1") for n in range(41)]
+    return replace(failing(*drops), mixes=mixes, pairs=pairs)
 
 
 def never_ready() -> Verdict:
@@ -298,6 +354,7 @@ CASES = {
         dropped,
         killed,
         schema_breakage,
+        stale,
         never_ready,
         never_ready_and_dropped,
         failed_gate,
@@ -356,7 +413,7 @@ def test_only_a_pass_says_0_dropped_of() -> None:
 
 
 def test_json_holds_the_whole_verdict() -> None:
-    verdict = schema_breakage()
+    verdict = replace(stale(), schema_breakages=schema_breakage().schema_breakages)
     assert verdict_from_json(json.loads(render_json(verdict))) == verdict
 
 
