@@ -11,18 +11,14 @@ from typing import Any
 from loadtest.cohorts import Turn, cohort
 from loadtest.mixes import Truth
 from loadtest.open_loop import OpenLoopUser
-from loadtest.oracle import Check
-from loadtest.outcomes import Flaw
 from loadtest.parcels import (
     STATUSES,
     Known,
-    Recipient,
     Stored,
     check_page,
-    check_parcel,
-    check_shape,
+    check_reading,
     check_slept,
-    check_truth,
+    check_written,
     some_address,
     some_double_recipient,
     some_recipient,
@@ -42,7 +38,7 @@ class ParcelUser(OpenLoopUser):
     @cohort(weight=34)
     def read(self, turn: Turn) -> None:
         """On a kept connection."""
-        self._read(turn, fresh=False)
+        self._read(turn)
 
     @cohort(weight=5)
     def fresh(self, turn: Turn) -> None:
@@ -74,11 +70,12 @@ class ParcelUser(OpenLoopUser):
     @cohort(weight=10, requests=2)
     def idempotent(self, turn: Turn) -> None:
         """The same write twice, as after an answer that was lost: the second finds what the first has stored."""
-        recipient, address = some_recipient(turn.rng), some_address(turn.rng)
-        first, stored = _post(turn, recipient, address)
+        body = _new_parcel(turn)
+        first, stored = _post(turn, body)
         again = turn.then(after=first) if stored else None
         if stored is not None and again is not None:
-            _post(again, recipient, address, same=stored)
+            check = partial(check_reading, same=stored, since=stored.changes)
+            again.ask("POST", "/parcels", body=body, check=check, key=stored.key, writer=stored.writer)
             self.known.add(stored)
 
     @cohort(weight=10)
@@ -86,14 +83,10 @@ class ParcelUser(OpenLoopUser):
         parcel = self.known.pick(turn.rng)
         if parcel is None:
             self.store(turn)
-        elif turn.rng.choice((True, False)):
-            status = turn.rng.choice(STATUSES)
-            check = partial(check_parcel, same=parcel, holds={"status": status})
-            _patch(turn, parcel, {"status": status}, check)
+        elif parcel.busy or parcel.truth is None:
+            self._read(turn, parcel)
         else:
-            recipient = some_recipient(turn.rng)
-            check = partial(check_parcel, same=parcel, recipient=recipient)
-            _patch(turn, parcel, {"recipient_name": recipient.name}, check)
+            _patch(turn, parcel, _change(turn.rng))
 
     @cohort(weight=17, requests=5)
     def read_your_writes(self, turn: Turn) -> None:
@@ -101,26 +94,16 @@ class ParcelUser(OpenLoopUser):
 
         Twice, for a value that was seen, and is gone again, is another fault than one that was never seen.
         """
-        first, stored, truth = _told_post(turn, {**_names(turn.rng), "address": some_address(turn.rng)})
-        if stored is None or not self._read_back(turn.then(after=first), stored, truth):
+        first, stored = _post(turn, _new_parcel(turn))
+        if stored is None or not self._read_back(turn.then(after=first), stored):
             return
-        change = _change(turn.rng)
-        patched = turn.then(after=first)
-        if patched is None:
-            return
-        check = partial(_holds_after, same=stored, truth=truth, given=change)
-        done = patched.ask("PATCH", f"/parcels/{stored.id}", body=change, check=check, writer=truth.writer)
-        if done.data is None:
-            return
-        if all(self._read_back(turn.then(after=done.id), stored, truth) for _ in range(2)):
-            stored.writer = truth.writer
+        changing = turn.then(after=first)
+        changed = _patch(changing, stored, _change(turn.rng)) if changing else None
+        if changed and all(self._read_back(turn.then(after=changed), stored) for _ in range(2)):
             self.known.add(stored)  # only now: from here on others may change it
 
-    def _read_back(self, turn: Turn | None, stored: Stored, truth: Truth) -> bool:
-        if turn is None:
-            return False
-        check = partial(check_truth, same=stored, truth=truth)
-        return turn.get(f"/parcels/{stored.id}", check=check, writer=truth.writer) is not None
+    def _read_back(self, turn: Turn | None, stored: Stored) -> bool:
+        return turn is not None and self._read(turn, stored)
 
     @cohort(slow=True)
     def slow(self, turn: Turn) -> None:
@@ -135,17 +118,18 @@ class ParcelUser(OpenLoopUser):
         turn.websocket(messages=_steps(turn), pause_s=_interval_s(turn))
 
     def store(self, turn: Turn) -> None:
-        _, stored = _post(turn, some_recipient(turn.rng), some_address(turn.rng))
+        _, stored = _post(turn, _new_parcel(turn))
         if stored is not None:
             self.known.add(stored)
 
-    def _read(self, turn: Turn, *, fresh: bool) -> None:
-        parcel = self.known.pick(turn.rng)
+    def _read(self, turn: Turn, parcel: Stored | None = None, *, fresh: bool = False) -> bool:
+        """Whether it was right. Of any parcel that is known, unless one is given."""
+        parcel = parcel or self.known.pick(turn.rng)
         if parcel is None:  # a fresh lab has none yet
             self.store(turn)
-        else:
-            check = partial(check_parcel, same=parcel, own=False)
-            turn.get(f"/parcels/{parcel.id}", check=check, fresh=fresh, writer=parcel.writer)
+            return True
+        check = partial(check_reading, same=parcel, since=parcel.changes)
+        return turn.get(f"/parcels/{parcel.id}", check=check, fresh=fresh, writer=parcel.writer) is not None
 
 
 def _steps(turn: Turn) -> int:
@@ -157,35 +141,10 @@ def _interval_s(turn: Turn) -> float:
     return turn.slow_seconds / _STEPS
 
 
-def _post(turn: Turn, recipient: Recipient, address: str, *, same: Stored | None = None) -> tuple[str, Stored | None]:
-    key = same.key if same else _new_key(turn)
-    body = {"key": key, "recipient_name": recipient.name, "address": address}
-    check = partial(
-        check_parcel, same=same, holds={"key": key, "address": address}, recipient=recipient, own=same is None
-    )
-    writer = same.writer if same else None
-    done = turn.ask("POST", "/parcels", body=body, check=check, key=key, writer=writer)
-    return done.id, None if done.data is None else Stored(id=done.data["id"], key=key, writer=done.version)
-
-
-def _told_post(turn: Turn, given: dict[str, str]) -> tuple[str, Stored | None, Truth]:
-    """Store it, and know from then on what each version must answer."""
-    key, truth = _new_key(turn), Truth()
-    body = {"key": key, **given}
-    check = partial(_holds_after, same=None, truth=truth, given=body)
-    done = turn.ask("POST", "/parcels", body=body, check=check, key=key)
-    stored = None if done.data is None else Stored(id=done.data["id"], key=key, writer=done.version)
-    return done.id, stored, truth
-
-
-def _holds_after(
-    data: object, version: str, *, same: Stored | None, truth: Truth, given: dict[str, str]
-) -> Flaw | None:
-    """The answer to a write: what it gave holds from now on, and shows in the answer already."""
-    truth.wrote(version, given)
-    if not isinstance(data, dict) or type(data.get("id")) is not int:
-        return check_shape(data, version)
-    return check_truth(data, version, same=same or Stored(id=data["id"], key=given["key"]), truth=truth)
+def _new_parcel(turn: Turn) -> dict[str, str]:
+    # the run is part of it: the same seed in another run must not find what this one has stored
+    key = f"{turn.sender.run}-{turn.rng.getrandbits(48):012x}"
+    return {"key": key, **_names(turn.rng), "address": some_address(turn.rng)}
 
 
 def _names(rng: random.Random) -> dict[str, str]:
@@ -197,18 +156,30 @@ def _names(rng: random.Random) -> dict[str, str]:
 
 
 def _change(rng: random.Random) -> dict[str, str]:
-    recipient = some_recipient(rng)
-    return rng.choice(
-        ({"recipient_name": recipient.name}, {"address": some_address(rng)}, {"status": rng.choice(STATUSES)})
-    )
+    if rng.randrange(2):
+        return {"recipient_name": some_recipient(rng).name}
+    return rng.choice(({"address": some_address(rng)}, {"status": rng.choice(STATUSES)}))
 
 
-def _patch(turn: Turn, parcel: Stored, change: dict[str, str], check: Check) -> None:
-    done = turn.ask("PATCH", f"/parcels/{parcel.id}", body=change, check=check, writer=parcel.writer)
-    if done.data is not None:
-        parcel.writer = done.version
+def _post(turn: Turn, body: dict[str, str]) -> tuple[str, Stored | None]:
+    """Store it, and know from then on what each version must answer."""
+    truth = Truth()
+    check = partial(check_written, truth=truth, given=body)
+    done = turn.ask("POST", "/parcels", body=body, check=check, key=body["key"])
+    return done.id, None if done.data is None else Stored(id=done.data["id"], key=body["key"], truth=truth)
 
 
-def _new_key(turn: Turn) -> str:
-    # the run is part of it: the same seed in another run must not find what this one has stored
-    return f"{turn.sender.run}-{turn.rng.getrandbits(48):012x}"
+def _patch(turn: Turn, parcel: Stored, change: dict[str, str]) -> str | None:
+    """Return the request's id if it was right. With the parcel's truth known, and nothing else under way."""
+    truth = parcel.truth
+    if truth is None:
+        return None
+    parcel.begin()
+    right = False
+    try:
+        check = partial(check_written, same=parcel, truth=truth, given=change)
+        done = turn.ask("PATCH", f"/parcels/{parcel.id}", body=change, check=check, writer=truth.writer)
+        right = done.data is not None
+    finally:
+        parcel.end(acknowledged=right)
+    return done.id if right else None

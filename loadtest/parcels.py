@@ -1,7 +1,7 @@
 """What a parcel must look like, by the version that answered, and the parcels this run knows to be stored."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from loadtest.mixes import Fault, Mix, Truth, texts_of
@@ -24,11 +24,33 @@ class Recipient:
 
 @dataclass(slots=True, kw_only=True)
 class Stored:
-    """`writer`: the version that wrote it last, as far as it was acknowledged."""
+    """A parcel whose write was acknowledged. `truth` None: a write of it was sent, and what became of it is not known.
+
+    One process writes to it, and one write at a time. A reading is held against the truth if no write was under way
+    while it was: `changes` counts their begins and their ends.
+    """
 
     id: int
     key: str
-    writer: str | None = field(default=None, compare=False)
+    truth: Truth | None = field(default=None, compare=False)
+    changes: int = field(default=0, compare=False)
+
+    @property
+    def writer(self) -> str | None:
+        """The version that wrote it last."""
+        return self.truth.writer if self.truth else None
+
+    @property
+    def busy(self) -> bool:
+        return self.changes % 2 == 1
+
+    def begin(self) -> None:
+        self.changes += 1
+
+    def end(self, *, acknowledged: bool) -> None:
+        self.changes += 1
+        if not acknowledged:
+            self.truth = None
 
 
 class Known:
@@ -111,11 +133,32 @@ def check_parcel(
 
 
 def check_truth(data: object, version: str, *, same: Stored, truth: Truth) -> Flaw | None:
-    """Compare with all that was ever written to it, when nobody else writes to it."""
-    if not isinstance(data, dict) or (data.get("id"), data.get("key")) != (same.id, same.key):
-        return check_parcel(data, version, same=same, own=False)
+    """Compare with all that was ever written to it: that also says whose fault a wrong shape is."""
+    shape = check_shape(data, version)
+    same_one = isinstance(data, dict) and (data.get("id"), data.get("key")) == (same.id, same.key)
+    if not same_one or not isinstance(data, dict):
+        return shape or check_parcel(data, version, same=same, own=False)
     found = truth.read(version, data)
-    return _content(found[1], found[0]) if found else check_shape(data, version)
+    if shape is not None:
+        return replace(shape, mix=found[0]) if found else shape
+    return _content(found[1], found[0]) if found else None
+
+
+def check_reading(data: object, version: str, *, same: Stored, since: int) -> Flaw | None:
+    """`since`: its `changes` when it was asked for. With a write under way meanwhile only the identity is known."""
+    if same.truth is None or same.busy or same.changes != since:
+        return check_parcel(data, version, same=same, own=False)
+    return check_truth(data, version, same=same, truth=same.truth)
+
+
+def check_written(
+    data: object, version: str, *, truth: Truth, given: Mapping[str, str], same: Stored | None = None
+) -> Flaw | None:
+    """The answer to a write: what it gave holds from now on, and shows in the answer already."""
+    truth.wrote(version, given)
+    if not isinstance(data, dict) or type(data.get("id")) is not int:
+        return check_shape(data, version)
+    return check_truth(data, version, same=same or Stored(id=data["id"], key=given["key"]), truth=truth)
 
 
 def check_page(

@@ -224,6 +224,10 @@ def renamed(parcel: Line) -> Line:
     return {("receiver" if name == "recipient_name" else name): value for name, value in parcel.items()}
 
 
+def without_parts(parcel: Line) -> Line:
+    return {name: value for name, value in parcel.items() if name not in {"first_name", "last_name"}}
+
+
 FAULTS: dict[str, Fault] = {
     "reset body": lambda connection, rid, parcel: reset_after(connection, http(seal(rid, parcel))[:-20]),
     "fin": bytes_then(lambda *_: b"", on=False),
@@ -242,7 +246,9 @@ FAULTS: dict[str, Fault] = {
     "wrong id": bytes_then(lambda rid, parcel: http(seal(rid + "x", parcel)), on=True),
     "wrong shape": bytes_then(lambda rid, parcel: http(seal(rid, renamed(parcel))), on=True),
     "wrong parcel": bytes_then(lambda rid, parcel: http(seal(rid, {**parcel, "id": -1})), on=True),
-    "v2 without names": bytes_then(lambda rid, parcel: http(seal(rid, parcel, version="v2"), version="v2"), on=True),
+    "v2 without names": bytes_then(
+        lambda rid, parcel: http(seal(rid, without_parts(parcel), version="v2"), version="v2"), on=True
+    ),
     "not found": bytes_then(lambda rid, _: http(seal(rid, NOT_FOUND, part="error"), status=404), on=True),
     "redirect": bytes_then(lambda *_: http(b"", status=302, more="Location: /livez\r\n"), on=True),
     "sql error": bytes_then(lambda *_: http(b"{}", status=500, more="X-Lab-Error: 42703 no such\r\n"), on=True),

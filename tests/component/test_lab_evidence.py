@@ -60,7 +60,12 @@ async def measured(folder: Path, app: Replica, schema: Schema, *, doubles: bool 
     )
     at = schema.conninfo
     database = Database(host=at["host"], port=at["port"], password=at["password"], name=at["dbname"])
-    lab: Any = SimpleNamespace(database=lambda: database, project=SimpleNamespace(name="default"))
+    lab: Any = SimpleNamespace(
+        database=lambda: database,
+        project=SimpleNamespace(name="default"),
+        plan=None,
+        manifest=SimpleNamespace(versions={}),
+    )
     return lambda: conclude(lab, runs / RUN, record)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from loadtest.mixes import Fault, Mix, Truth
 from loadtest.oracle import Expected, Judgement, judge
-from loadtest.parcels import Known, Stored, check_page, check_shape, check_truth
+from loadtest.parcels import Known, Stored, check_page, check_reading, check_shape, check_truth
 from tests.unit.test_loadtest_oracle import PARCEL, reply, seal
 
 PLAIN = {"key": "k", "recipient_name": "Zoë Müller", "address": "1 Harbour Street"}
@@ -109,6 +109,12 @@ def test_every_fault_of_a_value_is_among_the_cases() -> None:
     assert shown == set(Fault) - {Fault.ERROR, Fault.DUP_MISS}
 
 
+def stored(id: int, writer: str) -> Stored:
+    truth = Truth()
+    truth.wrote(writer, PLAIN)
+    return Stored(id=id, key="k", truth=truth)
+
+
 def judged(body: bytes, *, status: int = 200, writer: str | None = "v2", **headers: str) -> Judgement:
     statuses = frozenset({200})
     return judge(
@@ -136,7 +142,7 @@ def test_a_null_is_told_from_a_wrong_shape() -> None:
 
 
 def test_a_parcel_that_is_twice_in_a_list_or_missing_from_it_names_who_wrote_it() -> None:
-    first = Stored(id=5, key="k", writer="v2")
+    first = stored(5, "v2")
     items = [{**PARCEL, "id": number} for number in (6, 7)]
     missing = check_page({"items": items, "next": None}, "v1", after=4, limit=3, first=first)
     twice = check_page({"items": [items[0], items[0]], "next": None}, "v1", after=4, limit=3)
@@ -148,7 +154,7 @@ def test_a_parcel_that_is_twice_in_a_list_or_missing_from_it_names_who_wrote_it(
 
 def test_a_null_in_a_list_names_who_wrote_that_row() -> None:
     known = Known()
-    known.add(Stored(id=6, key="k", writer="v1"))
+    known.add(stored(6, "v1"))
     page = {"items": [{**PARCEL, "id": 6, "address": None}], "next": None}
     found = check_page(page, "v1", after=4, limit=3, writer_of=known.writer_of)
     assert found is not None
@@ -156,7 +162,28 @@ def test_a_null_in_a_list_names_who_wrote_that_row() -> None:
 
 
 def test_another_parcel_than_the_one_that_was_asked_for_is_a_second_one() -> None:
-    same = Stored(id=8, key="k", writer="v1")
+    same = stored(8, "v1")
     found = check_truth({**SHOWN_1, "id": 9}, "v1", same=same, truth=Truth())
     assert found is not None
     assert found.mix == Mix(fault=Fault.DUP_MISS, writer="v1", field="id")
+
+
+def test_a_reading_is_held_against_the_truth_only_if_no_write_was_under_way_meanwhile() -> None:
+    parcel = stored(7, "v1")
+    old, since = {**SHOWN_1, "recipient_name": "Old Name"}, parcel.changes
+    assert check_reading(old, "v1", same=parcel, since=since) is not None
+    parcel.begin()
+    assert check_reading(old, "v1", same=parcel, since=since) is None
+    assert check_reading(old, "v1", same=parcel, since=parcel.changes) is None
+    parcel.end(acknowledged=True)
+    assert check_reading(old, "v1", same=parcel, since=since) is None
+    assert check_reading(old, "v1", same=parcel, since=parcel.changes) is not None
+
+
+def test_a_write_of_which_nothing_is_known_leaves_no_truth_behind() -> None:
+    parcel = stored(7, "v1")
+    parcel.begin()
+    parcel.end(acknowledged=False)
+    assert check_reading({**SHOWN_1, "recipient_name": "?"}, "v1", same=parcel, since=parcel.changes) is None
+    assert check_reading({**SHOWN_1, "id": 9}, "v1", same=parcel, since=parcel.changes) is not None
+    assert parcel.writer is None
