@@ -10,6 +10,7 @@ from typing import get_args
 from lab.cli._shape import OPTIONS
 from lab.model import Command, Ending, Verb
 from lab.transitions import ASKS_FOR, REPLICA, ROLLOUT, STANDINGS, Phase, Standing
+from tests.changes_page import changes
 from tests.unit.planner_world import WORKED
 
 INTRO = "<!-- made from the code: LAB_UPDATE_GOLDEN=1 pytest tests/unit/test_pages.py -->"
@@ -92,6 +93,7 @@ def options() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/changes.md": lambda: changes(INTRO),
     "docs/reference/lifecycles.md": lifecycles,
     "docs/reference/planner-examples.md": examples,
     "docs/reference/rollout-options.md": options,
