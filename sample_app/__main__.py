@@ -15,16 +15,17 @@ _GONE = 78
 def main() -> int:
     # before the imports below, which take most of the boot: nothing was asked yet, so nothing is cut
     signal.signal(signal.SIGTERM, _stop_before_serving)
-    from sample_app import settings, v1, v2
+    from sample_app import settings
     from sample_app.lease import VersionGoneError
     from sample_app.server import serve
+    from sample_app.versions import code_of
 
     try:
         chosen = settings.read(os.environ)
+        code = code_of(chosen.code)
     except settings.SettingsError as error:
         sys.stderr.write(f"sample_app: {error}\n")
         return 2
-    code = {"v1": v1.CODE, "v2": v2.CODE}[chosen.code]
     try:
         asyncio.run(serve(chosen, code))
     except OSError as error:

@@ -1,12 +1,31 @@
-"""What V1 and V2 each say about themselves; everything else in this package is the same for both."""
+"""What each version says about itself; everything else in this package is the same for all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from re import Pattern
 from typing import Any
 
 Fields = Mapping[str, str]
 Columns = Mapping[str, str | None]
 Row = Mapping[str, Any]
+
+
+class Cursor(StrEnum):
+    """How a page of the list names the next one, and what it takes for such a name."""
+
+    ID = "id"
+    OPAQUE = "opaque"
+    BOTH = "both"
+    """Takes either, and gives out the id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """How the version talks to the database. A statement that was prepared can outlive a schema change, and fail."""
+
+    prepare: bool = False
+    autocommit: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +46,9 @@ class Code:
     by_id: str
     page: str
     update: str
+    takes: Mapping[str, Pattern[str]] = field(default_factory=dict)
+    """Fields of a request that must match; else it is refused."""
+    knows: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Columns of which the code understands these values only: another one is more than it can handle."""
+    cursor: Cursor = Cursor.ID
+    driver: Driver = Driver()

@@ -9,6 +9,8 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from sample_app.app_code import Driver
+
 Row = dict[str, Any]
 
 
@@ -31,6 +33,8 @@ _POOL_SECONDS = 3.0
 _QUERY_SECONDS = 10.0
 _UNREACHABLE = "08006"  # connection failure
 _DRIVER = "XX000"  # internal error
+_PREPARE_AFTER = 5
+_PLAIN = Driver()
 
 _OPTIONS: dict[str, Any] = {
     # each statement is a transaction of its own
@@ -68,10 +72,14 @@ class DatabaseError(Exception):
 class Database:
     """Connections to the database that libpq's own variables name (PGHOST, ..)."""
 
-    def __init__(self) -> None:
+    def __init__(self, driver: Driver = _PLAIN) -> None:
+        self._options = _OPTIONS | {
+            "autocommit": driver.autocommit,
+            "prepare_threshold": _PREPARE_AFTER if driver.prepare else None,
+        }
         self._pool = AsyncConnectionPool[Connection](
             connection_class=psycopg.AsyncConnection[dict[str, Any]],
-            kwargs=_OPTIONS,
+            kwargs=self._options,
             min_size=1,
             max_size=4,
             timeout=_POOL_SECONDS,
@@ -85,7 +93,7 @@ class Database:
         """Connect without the pool, whose first retry would come only after a second, and open the pool after."""
         with translated():
             async with asyncio.timeout(_QUERY_SECONDS):
-                connection = await psycopg.AsyncConnection[dict[str, Any]].connect(**_OPTIONS)
+                connection = await psycopg.AsyncConnection[dict[str, Any]].connect(**self._options)
                 async with connection:
                     yield connection
             await self._pool.open()

@@ -71,13 +71,14 @@ class Endpoints:
         return self._parcel(row)
 
     async def list_parcels(self, call: Call) -> Answer:
-        page = inputs.page(call.request.query)
+        page = inputs.page(call.request.query, self.code.cursor)
         # one more than asked for tells whether there is a next page
         values = {"after": page.after, "limit": page.limit + 1}
         async with self.database.connection() as connection:
             rows = await (await connection.execute(self.code.page, values)).fetchall()
         items = [self.code.parcel(row) for row in rows[: page.limit]]
-        return Answer(data={"items": items, "next": items[-1]["id"] if len(rows) > page.limit else None})
+        following = inputs.cursor(items[-1]["id"], self.code.cursor) if len(rows) > page.limit else None
+        return Answer(data={"items": items, "next": following})
 
     async def slow(self, call: Call) -> Answer:
         seconds = inputs.seconds(call.request.query)
@@ -114,6 +115,7 @@ class Endpoints:
         operation = f"{call.request.method} {call.request.path}"
         write = executions.Write(request_id=call.request_id, attempt=call.attempt, operation=operation)
         await executions.record(connection, write, self.sender)
+        await connection.commit()  # where not each statement is a transaction: what was handled stays recorded
 
     def _parcel(self, row: Row | None, *, status: HTTPStatus = HTTPStatus.OK) -> Answer:
         if row is None:

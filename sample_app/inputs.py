@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sample_app.app_code import Code, Columns
+from sample_app.app_code import Code, Columns, Cursor
 
 MOST_TEXT = 500
 MOST_PAGE = 200
@@ -14,6 +14,7 @@ MOST_SECONDS = 30.0
 MOST_EVENTS = 1_000_000
 MOST_INTERVAL_MS = 60_000
 
+_MARK = "c-"
 _NAMES = ("first_name", "last_name", "recipient_name")
 
 
@@ -54,9 +55,18 @@ def changes(raw: bytes, code: Code) -> Columns:
     return columns
 
 
-def page(query: Mapping[str, str]) -> Page:
-    after = _whole_number("after", query.get("after", "0"), least=0, most=MOST_ID)
+def page(query: Mapping[str, str], cursor: Cursor = Cursor.ID) -> Page:
+    text = query.get("after", "0")
+    marked = text.startswith(_MARK) and cursor is not Cursor.ID
+    if cursor is Cursor.OPAQUE and text != "0" and not marked:
+        raise BadInputError(f"after must be what a page named as next: {_MARK}..")
+    after = _whole_number("after", text.removeprefix(_MARK) if marked else text, least=0, most=MOST_ID)
     return Page(after=after, limit=_whole_number("limit", query.get("limit", "50"), least=1, most=MOST_PAGE))
+
+
+def cursor(last: int, kind: Cursor) -> int | str:
+    """What names the page after the one that ends with this id."""
+    return f"{_MARK}{last}" if kind is Cursor.OPAQUE else last
 
 
 def seconds(query: Mapping[str, str]) -> float:
@@ -76,6 +86,9 @@ def stream(query: Mapping[str, str]) -> Stream:
 
 
 def _columns(body: Mapping[str, Any], fields: tuple[str, ...], code: Code) -> Columns:
+    for name, pattern in code.takes.items():
+        if isinstance(body.get(name), str) and not pattern.search(body[name]):
+            raise BadInputError(f"{name} must match {pattern.pattern}")
     recipient = {name: _text(name, body[name]) for name in code.recipient_fields if name in body}
     others = {name: _text(name, body[name]) if name in body else None for name in fields}
     return {**others, **code.recipient_columns(recipient)}

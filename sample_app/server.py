@@ -45,7 +45,7 @@ async def serve(settings: Settings, code: Code) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_stop)
     await faults.crash_or_delay(settings.faults, told_to_stop=lifecycle.told_to_stop)
-    database = Database()
+    database = Database(code.driver)
     lease = Lease(code=code.name, replica=settings.replica)
     readiness = Readiness(database=database, lease=lease, code=code, faults=settings.faults)
     sender = Sender(version=settings.version, replica=settings.replica)

@@ -25,7 +25,7 @@ class Settings:
 
 
 def read(environ: Mapping[str, str]) -> Settings:
-    code = _one_of("APP_CODE", environ.get("APP_CODE", "v1"), ("v1", "v2"))
+    code = environ.get("APP_CODE", "v1")
     try:
         chosen = faults.read(environ.get("APP_FAULTS", ""))
     except faults.FaultError as error:
@@ -39,12 +39,6 @@ def read(environ: Mapping[str, str]) -> Settings:
         port=int(_number("PORT", environ.get("PORT", "8080"), most=65535)),
         grace_seconds=_number("APP_GRACE_SECONDS", environ.get("APP_GRACE_SECONDS", "30"), most=3600),
     )
-
-
-def _one_of(variable: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise SettingsError(f"{variable} is {value!r}; it may be {', '.join(allowed)}")
-    return value
 
 
 def _number(variable: str, value: str, *, most: int) -> float:

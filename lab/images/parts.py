@@ -19,8 +19,8 @@ class Part(StrEnum):
     LOAD = "load"
 
 
-_NOT_IN = {Part.APP: "sample_app/schema/"}
-"""The plan and its SQL are read from the clone at each command: an edit of them is no reason to build anything."""
+_NOT_IN = {Part.APP: ("plan.toml", ".sql")}
+"""Plans and their SQL are read from the clone at each command: an edit of them is no reason to build anything."""
 _PACKAGES = {Part.PROXY: "proxy", Part.APP: "sample_app", Part.LOAD: "loadtest"}
 
 
@@ -47,8 +47,8 @@ def clone() -> Path:
 def source(part: Part, root: Path | None = None) -> Source:
     package = _PACKAGES[part]
     folder = (root or clone()) / package
-    found, left_out = package_files(folder, f"{package}/"), _NOT_IN.get(part)
-    files = {name: data for name, data in found.items() if not (left_out and name.startswith(left_out))}
+    found, left_out = package_files(folder, f"{package}/"), _NOT_IN.get(part, ())
+    files = {name: data for name, data in found.items() if not name.endswith(left_out)}
     for name in ("Dockerfile", "requirements.txt"):
         files[name] = files.pop(f"{package}/{name}")
     return Source(part=part, files=files)

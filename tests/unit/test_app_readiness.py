@@ -47,7 +47,6 @@ def test_missing_columns_are_named() -> None:
 @pytest.mark.parametrize(
     "environ",
     [
-        {"APP_CODE": "v3"},
         {"APP_FAULTS": "never-ready,sleepy"},
         {"APP_FAULTS": "never-ready=1"},
         {"APP_FAULTS": "flaps=often"},

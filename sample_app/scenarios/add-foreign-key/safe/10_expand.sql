@@ -1,0 +1,1 @@
+create table streets (name text primary key);

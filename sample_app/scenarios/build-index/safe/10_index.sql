@@ -1,0 +1,1 @@
+create index concurrently parcels_address on parcels (address);

@@ -1,0 +1,1 @@
+alter table parcels rename column address to street;

@@ -1,0 +1,1 @@
+alter table parcels drop column note;

@@ -1,0 +1,78 @@
+"""The code of a version by its name: `v1`, `v2`, or a scenario's, `CHANGE/FORM/VERSION`.
+
+A scenario's version is a TOML file in scenarios/CHANGE/FORM/, or in scenarios/CHANGE/ where its forms share it. What
+the file does not say is as in V1; what its statements return is what the API answers.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sample_app import v1, v2
+from sample_app.app_code import Code, Cursor, Driver, Fields, Row
+from sample_app.settings import SettingsError
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+_OWN = {"v1": v1.CODE, "v2": v2.CODE}
+_STATEMENTS = ("insert", "by_key", "by_id", "page", "update")
+_KEYS = frozenset({"statements", "takes", "knows", "cursor", "driver"})
+_PATH = re.compile(r"([a-z0-9-]+)/([a-z0-9-]+)/([a-z0-9-]+)")
+
+
+class UnknownValueError(ValueError):
+    """A row holds what the code was never told of."""
+
+
+def code_of(name: str) -> Code:
+    """SettingsError if there is no such version, or its file cannot be read."""
+    if name in _OWN:
+        return _OWN[name]
+    parts = _PATH.fullmatch(name)
+    change, form, version = parts.groups() if parts else ("", "", "")
+    places = (SCENARIOS / change / form / f"{version}.toml", SCENARIOS / change / f"{version}.toml")
+    file = next((place for place in places if parts and place.is_file()), None)
+    if file is None:
+        raise SettingsError(f"APP_CODE is {name!r}; it may be {', '.join(_OWN)} or CHANGE/FORM/VERSION of scenarios/")
+    try:
+        return read_code(version, file.read_text())
+    except (tomllib.TOMLDecodeError, ValueError, TypeError, AttributeError) as error:
+        raise SettingsError(f"APP_CODE is {name!r}; {file.name} cannot be used: {error}") from error
+
+
+def read_code(name: str, text: str) -> Code:
+    """ValueError for a key that means nothing."""
+    said = tomllib.loads(text)
+    statements = said.get("statements", {})
+    strange = (said.keys() - _KEYS) | (statements.keys() - set(_STATEMENTS))
+    if strange:
+        raise ValueError(f"{', '.join(sorted(strange))} means nothing here")
+    knows = {column: frozenset(values) for column, values in said.get("knows", {}).items()}
+    kept = {field.name: getattr(v1.CODE, field.name) for field in fields(Code)}
+    return Code(
+        **{
+            **kept,
+            **statements,
+            "name": name,
+            "columns": (),
+            "recipient_columns": _recipient,
+            "parcel": lambda row: _understood(row, knows),
+            "takes": {field: re.compile(pattern) for field, pattern in said.get("takes", {}).items()},
+            "knows": knows,
+            "cursor": Cursor(said.get("cursor", "id")),
+            "driver": Driver(**said.get("driver", {})),
+        }
+    )
+
+
+def _recipient(given: Fields) -> Mapping[str, str | None]:
+    return {"recipient_name": given.get("recipient_name")}
+
+
+def _understood(row: Row, knows: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+    for column, values in knows.items():
+        if row[column] not in values:
+            raise UnknownValueError(f"{column} is {row[column]!r}, which is none of {', '.join(sorted(values))}")
+    return dict(row)
