@@ -105,8 +105,15 @@ class Compose:
         return done.stdout
 
     def _argv(self, words: Sequence[str], override: Path | None) -> list[str]:
-        files = ["-f", str(self.manifest)] + (["-f", str(override)] if override else [])
+        """Always two files: 1.29 gives a service with lists another hash when it was merged, if with nothing."""
+        files = ["-f", str(self.manifest), "-f", str(override or self._neutral())]
         return [*self.flavour.program, "-p", self.project, *files, *words]
+
+    def _neutral(self) -> Path:
+        path = self.folder / "nothing.yaml"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text("services: {proxy: {}}\n")
+        return path
 
     def _error(self, words: Sequence[str], why: str) -> LabError:
         lines = "\n".join(why.splitlines()[-12:])

@@ -6,6 +6,7 @@ calls only: `containers.list()` inspects each container (109 ms at 30), the plai
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,16 @@ class ConflictError(EngineError):
     """409: something of that name is already there, or it is in another state."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineVersion:
+    """`memory` in bytes: what containers may have together."""
+
+    engine: str
+    api: str
+    memory: int
+    processors: int
+
+
 class DockerClient:
     """`api` is the SDK's low-level client; use it inside `call`."""
 
@@ -48,6 +59,15 @@ class DockerClient:
     def call(self, what: str, call: Callable[[], Any]) -> Any:
         with _translated(what):
             return call()
+
+    def version(self) -> EngineVersion:
+        about, it = self.call("version", self.api.version), self.call("info", self.api.info)
+        return EngineVersion(
+            engine=str(about["Version"]),
+            api=str(about["ApiVersion"]),
+            memory=int(it["MemTotal"]),
+            processors=int(it["NCPU"]),
+        )
 
     def labels(self, role: str) -> dict[str, str]:
         return {LABEL + "project": self.project, LABEL + "home": self._home, LABEL + "role": role}

@@ -2,6 +2,7 @@
 
 from lab.cli import (
     abort,
+    compose,
     doctor,
     down,
     events,
@@ -13,6 +14,7 @@ from lab.cli import (
     pause,
     plan,
     report,
+    reset,
     resume,
     roll,
     scale,
@@ -25,6 +27,7 @@ from lab.cli._app import app
 __all__ = [
     "abort",
     "app",
+    "compose",
     "doctor",
     "down",
     "events",
@@ -36,6 +39,7 @@ __all__ = [
     "pause",
     "plan",
     "report",
+    "reset",
     "resume",
     "roll",
     "scale",

@@ -11,10 +11,11 @@ from lab.errors import LabError
 from lab.ports import Event
 from lab.view import progress_line
 
-_LAB_COMMAND = re.compile(
-    r"\blab (up|down|plan|simulate|roll|rollback|pause|resume|abort|scale|history|events|status|report|logs|doctor"
-    r"|load run|migrate \w+)\b"
-)
+_COMMANDS = (
+    "up", "down", "reset", "plan", "simulate", "roll", "rollback", "pause", "resume", "abort", "scale", "history",
+    "events", "status", "report", "logs", "doctor", "build", "config", "compose", "load run", r"migrate \w+",
+)  # fmt: skip
+_LAB_COMMAND = re.compile(rf"\blab ({'|'.join(_COMMANDS)})\b")
 _project = ""
 
 

@@ -150,12 +150,13 @@ def test_both_are_called_with_the_same_words(tmp_path: Path, flavour: Flavour, n
     seam.make_template("app", existing=3, override=Path("/o/v2.yaml"))
     seam.down()
 
-    start = f"{name} -p lab-other -f /lab/lab.yaml"
+    start, nothing = f"{name} -p lab-other -f /lab/lab.yaml", tmp_path / "compose/nothing.yaml"
     assert calls(tmp_path) == [
-        f"{start} up -d db proxy",
+        f"{start} -f {nothing} up -d db proxy",
         f"{start} -f /o/v2.yaml up --no-start --no-recreate --scale app=4 app",
-        f"{start} down --volumes --remove-orphans -t 2",
+        f"{start} -f {nothing} down --volumes --remove-orphans -t 2",
     ]
+    assert yaml.safe_load(nothing.read_text()) == {"services": {"proxy": {}}}
 
 
 def test_values_reach_compose_by_its_environment_and_not_by_its_words(tmp_path: Path) -> None:
