@@ -103,10 +103,12 @@ class DockerHost:
     def logs(self, container_id: str, *, tail: int | None = None) -> bytes:
         return self._docker.logs(container_id, tail=tail)
 
-    def follow(self, container_id: str) -> Iterator[bytes]:
-        """Yield the lines of its stdout as they come, until it ends."""
-        docker, rest = self._docker, b""
-        chunks = docker.call("logs", lambda: docker.api.logs(container_id, stream=True, follow=True, stderr=False))
+    def follow(self, container_id: str, *, stderr: bool = False, tail: int | None = None) -> Iterator[bytes]:
+        """Yield the lines of its stdout, or of both, as they come, until it ends."""
+        docker, rest, last = self._docker, b"", "all" if tail is None else tail
+        chunks = docker.call(
+            "logs", lambda: docker.api.logs(container_id, stream=True, follow=True, stderr=stderr, tail=last)
+        )
         for chunk in chunks:
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines

@@ -91,6 +91,13 @@ def ensure_port(project: Project, wanted: int | None = None) -> int:
     return port
 
 
+def recorded_port(project: Project) -> int | None:
+    """The port that is kept for it, if it ever had one; none is chosen."""
+    path = project.folder / "port.json"
+    kept = _read(path).get("port") if path.exists() else None
+    return kept if isinstance(kept, int) else None
+
+
 def is_free(port: int) -> bool:
     """Whether a program could listen on that port of 127.0.0.1 now."""
     with closing(socket.socket()) as probe:

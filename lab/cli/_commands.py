@@ -2,7 +2,10 @@
 
 from lab.cli import (
     abort,
+    build,
+    completion,
     compose,
+    config,
     doctor,
     down,
     events,
@@ -27,7 +30,10 @@ from lab.cli._app import app
 __all__ = [
     "abort",
     "app",
+    "build",
+    "completion",
     "compose",
+    "config",
     "doctor",
     "down",
     "events",

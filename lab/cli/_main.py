@@ -1,6 +1,7 @@
 """From arguments to exit code. Every failure is either a LabError or a bug of ours."""
 
 import errno
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -23,6 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     from lab.cli._commands import app
 
     _detach.remember(arguments)
+    if "_LAB_COMPLETE" in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
 
     try:
         code = app(arguments, prog_name="lab", standalone_mode=False)

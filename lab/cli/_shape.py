@@ -110,19 +110,24 @@ class Sectioned(TyperCommand):
                 formatter.write_dl(sections[title])
 
 
-def shaped(*, without: frozenset[str] = frozenset()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A command that takes `shape` has these options instead, where `shape` stands."""
+def shaped(
+    *, without: frozenset[str] = frozenset(), with_context: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command that takes `shape` has these options instead, where `shape` stands; and `ctx`, if it takes that too."""
     names = [name for name in OPTIONS if name not in without]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def with_options(*, ctx: typer.Context, **given: Any) -> Any:
             own = {name: value for name, value in given.items() if name not in names}
+            own |= {"ctx": ctx} if with_context else {}
             return command(**own, shape=_shape(ctx, {name: given[name] for name in names}))
 
         signature = inspect.signature(command, eval_str=True)
         parameters = [inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
         for name, parameter in signature.parameters.items():
+            if name == "ctx":
+                continue
             parameters += _parameters(names) if name == "shape" else [parameter.replace(kind=parameter.KEYWORD_ONLY)]
         with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -9,6 +9,7 @@ import typer
 
 from lab.cli import _output
 from lab.cli._app import app
+from lab.cli._complete import run_names
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
 from lab.errors import LabError
@@ -23,7 +24,9 @@ LOOK_SECONDS = 0.2
 
 @app.command()
 def events(
-    run: Annotated[str | None, typer.Argument(help="The run; the last one unless given.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="The run; the last one unless given.", autocompletion=run_names)
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the rollout ends, or Ctrl-C.", show_default=False)
     ] = False,

@@ -1,3 +1,6 @@
+import json as jsonlib
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -6,7 +9,6 @@ from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
-from lab.errors import LabError
 
 
 @app.command()
@@ -14,29 +16,25 @@ def logs(
     name: Annotated[
         str | None, typer.Argument(help="A replica, or db, proxy, load. All replicas unless given.")
     ] = None,
-    tail: Annotated[int, typer.Option("--tail", min=1, help="How many lines of each.", metavar="N")] = 50,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until they end, or Ctrl-C.", show_default=False)
+    ] = False,
+    tail: Annotated[int, typer.Option("--tail", min=0, help="How many lines of each.", metavar="N")] = 50,
     project: Project = "default",
     json: Json = False,
 ) -> None:
-    """Show the last lines of a container's log."""
-    from lab.assembly import not_up
+    """Show the last lines of a container's log. With --follow and --json one object a line."""
+    from lab.operations import logs as operations
 
     lab = open_lab(project)
-    lab.refuse_another_checkout()
-    containers = {seen.name: seen.container_id for seen in lab.engine.replicas_now()}
-    others = {service: static.container_id for service, static in lab.host.static().items()}
-    if load := lab.host.find("load"):
-        others["load"] = load
-    known = containers | others
-    if known and name is not None and name not in known:
-        raise LabError(
-            id="no-container",
-            what=f"there is no container {name!r} in the lab {project!r}",
-            fix="one of: " + ", ".join(sorted(known)),
-        )
-    if not known:
-        raise not_up(lab.project, "it has no containers")
-    chosen = {name: known[name]} if name else containers
-    texts = {who: lab.host.logs(cid, tail=tail).decode(errors="replace") for who, cid in sorted(chosen.items())}
-    lines = [f"{who} | {line}" for who, text in texts.items() for line in text.splitlines()]
-    _output.result("\n".join(lines), {"schema": "lab.logs/1", "logs": texts}, as_json=json)
+    if follow:
+        with suppress(KeyboardInterrupt):
+            for line in operations.follow(lab, name, tail=tail):
+                _output.line(jsonlib.dumps(asdict(line)) if json else f"{line.name} | {line.text}")
+        return
+    texts = operations.last_lines(lab, name, tail=tail)
+    _output.result("\n".join(log_lines(texts)), {"schema": "lab.logs/1", "logs": texts}, as_json=json)
+
+
+def log_lines(texts: dict[str, str]) -> list[str]:
+    return [f"{who} | {line}" for who, text in texts.items() for line in text.splitlines()]

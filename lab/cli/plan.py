@@ -4,6 +4,7 @@ import typer
 
 from lab.cli import _output
 from lab.cli._app import app
+from lab.cli._complete import version_names
 from lab.cli._lab import open_lab
 from lab.cli._options import Anyway, Json, Project, Rate, Schema
 from lab.cli._shape import EPILOG, Replicas, Sectioned, Source, shaped
@@ -14,7 +15,9 @@ from lab.shape import Shape
 @app.command(cls=Sectioned, epilog=EPILOG)
 @shaped()
 def plan(
-    version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
+    version: Annotated[
+        str, typer.Argument(help="The version to roll to, as the manifest names it.", autocompletion=version_names)
+    ],
     shape: Shape,
     replicas: Replicas = None,
     source: Source = None,

@@ -6,6 +6,7 @@ import typer
 
 from lab.cli import _output
 from lab.cli._app import app
+from lab.cli._complete import run_names
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
 from lab.cli._summary import append_summary
@@ -25,7 +26,9 @@ class Format(StrEnum):
 
 @app.command()
 def report(
-    run: Annotated[str | None, typer.Argument(help="The run; the last one unless given.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="The run; the last one unless given.", autocompletion=run_names)
+    ] = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="html is a file that opens offline.")] = Format.TEXT,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write it there; - is stdout.", metavar="FILE")

@@ -5,6 +5,7 @@ import typer
 
 from lab.cli import _output
 from lab.cli._app import app
+from lab.cli._complete import version_names
 from lab.cli._detach import Detach, detached
 from lab.cli._lab import open_lab
 from lab.cli._load import loaded
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 @shaped()
 @loaded
 def roll(
-    version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
+    version: Annotated[
+        str, typer.Argument(help="The version to roll to, as the manifest names it.", autocompletion=version_names)
+    ],
     shape: Shape,
     load: LoadChoice,
     no_load: NoLoad = False,

@@ -6,6 +6,7 @@ import typer
 
 from lab.cli import _output
 from lab.cli._app import app
+from lab.cli._complete import version_names
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project, Rate
 from lab.cli._shape import EPILOG, Replicas, Sectioned, Source, shaped
@@ -22,7 +23,9 @@ ASKS = "What an operator says, and when: pause@10s, resume@20s, abort@8s, rollba
 @app.command(cls=Sectioned, epilog=EPILOG)
 @shaped()
 def simulate(
-    version: Annotated[str, typer.Argument(help="The version to roll to, as the manifest names it.")],
+    version: Annotated[
+        str, typer.Argument(help="The version to roll to, as the manifest names it.", autocompletion=version_names)
+    ],
     shape: Shape,
     replicas: Replicas = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same journal.", metavar="S")] = 1,

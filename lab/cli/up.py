@@ -5,6 +5,7 @@ import typer
 
 from lab.cli import _output
 from lab.cli._app import app
+from lab.cli._complete import version_names
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project, Quiet
 
@@ -12,7 +13,10 @@ from lab.cli._options import Json, Project, Quiet
 @app.command()
 def up(
     replicas: Annotated[int | None, typer.Option("--replicas", help="Size of the fleet.", metavar="N")] = None,
-    version: Annotated[str | None, typer.Option("--version", help="Version to start with.", metavar="NAME")] = None,
+    version: Annotated[
+        str | None,
+        typer.Option("--version", help="Version to start with.", metavar="NAME", autocompletion=version_names),
+    ] = None,
     schema: Annotated[str | None, typer.Option("--schema", help="Schema phase to start in.", metavar="PHASE")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port of the app on 127.0.0.1.", metavar="PORT")] = None,
     project: Project = "default",

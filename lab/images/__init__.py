@@ -2,11 +2,14 @@
 
 from lab.images.archive import load, save
 from lab.images.bases import Kind
+from lab.images.build import Built, build
 from lab.images.ensure import Images, ensure_all, ensure_base, ensure_postgres_base, find_all
 
 __all__ = [
+    "Built",
     "Images",
     "Kind",
+    "build",
     "ensure_all",
     "ensure_base",
     "ensure_postgres_base",

@@ -68,6 +68,21 @@ def ensure(store: Store, part: Part, python: str, progress: Progress) -> str:
     with locked(f"{part}-{tag[-12:]}", progress):
         if not store.has(tag):
             progress(f"{part}: building")
-            network = this_host()
-            store.build(wanted.context(network), tag, {**network.arguments, "BASE": python}, network.mode)
+            _build(store, wanted, tag, python)
     return tag
+
+
+def rebuild(store: Store, part: Part, python: str, progress: Progress) -> str:
+    """Build it, every step anew, whether it is there or not."""
+    wanted = source(part)
+    tag = wanted.reference(store.fingerprint(python))
+    with locked(f"{part}-{tag[-12:]}", progress):
+        progress(f"{part}: building anew")
+        _build(store, wanted, tag, python, cached=False)
+    return tag
+
+
+def _build(store: Store, wanted: Source, tag: str, python: str, *, cached: bool = True) -> None:
+    network = this_host()
+    arguments = {**network.arguments, "BASE": python}
+    store.build(wanted.context(network), tag, arguments, network.mode, cached=cached)

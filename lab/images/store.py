@@ -84,8 +84,16 @@ class Store:
             raise EngineError(id="image-import", what=f"the engine refused the import: {last['error']}")
         return str(last["status"])
 
-    def build(self, context: bytes, reference: str, arguments: Mapping[str, str], network: str | None) -> None:
-        """Build and tag; LabError `image-build` carries the end of the build's log."""
+    def build(
+        self,
+        context: bytes,
+        reference: str,
+        arguments: Mapping[str, str],
+        network: str | None,
+        *,
+        cached: bool = True,
+    ) -> None:
+        """Build and tag; `cached` False: every step anew; LabError `image-build` carries the end of the build's log."""
         log: list[str] = []
         failure = ""
         with _asking(f"building {reference}"):
@@ -95,6 +103,7 @@ class Store:
                 tag=reference,
                 buildargs=dict(arguments),
                 network_mode=network,
+                nocache=not cached,
                 rm=True,
                 forcerm=True,
                 decode=True,

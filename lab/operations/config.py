@@ -1,0 +1,74 @@
+"""`lab config`: every value that counts, with its origin. Asks no engine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.assembly import Lab
+from lab.endpoint import candidates
+from lab.folds import History, history_of
+from lab.journal import SqliteJournal
+from lab.manifest_lines import lines_of
+from lab.project import recorded_port
+from lab.settings import Origin, Setting, Written, load_settings, over, service_settings, shape_settings
+from lab.shape import Shape
+
+_IMAGES = ("LAB_PYTHON_IMAGE", "LAB_POSTGRES_IMAGE")
+
+
+def effective(
+    lab: Lab, shape: Shape, origins: Mapping[str, Origin], said: Mapping[str, Setting], environ: Mapping[str, str]
+) -> list[Setting]:
+    """`said`: what flags and the environment say beside the shape."""
+    manifest, history = lab.manifest, _history(lab)
+    lines = lines_of(manifest.path.read_text(encoding="utf-8"))
+    written = Written(service=manifest.service, file=_short(manifest.path, lab.project.home), lines=lines)
+    settings = [
+        Setting(name="project", value=lab.project.name, origin=Origin.DEFAULT),
+        Setting(name="manifest", value=str(manifest.path), origin=Origin.DEFAULT),
+        _port(lab),
+        _engine(environ),
+        *(_image(name, environ) for name in _IMAGES),
+        written.setting("replicas", manifest.replicas, "deploy.replicas"),
+        *shape_settings(shape, origins, manifest, written),
+        *load_settings(manifest.load, written),
+        *service_settings(manifest, written),
+    ]
+    if history.current is not None:
+        size = Setting(name="replicas", value=str(history.replicas), origin=Origin.JOURNAL)
+        settings = over(settings, {"replicas": size})
+    return over(settings, said)
+
+
+def _history(lab: Lab) -> History:
+    """None is made for a question."""
+    if not lab.project.journal.exists():
+        return History()
+    journal = SqliteJournal(lab.project.journal)
+    try:
+        return history_of(journal.events())
+    finally:
+        journal.close()
+
+
+def _port(lab: Lab) -> Setting:
+    kept = recorded_port(lab.project)
+    if kept is not None:
+        return Setting(name="port", value=str(kept), origin=Origin.JOURNAL, where="port.json")
+    return Setting(name="port", value="8080, or a free one beside it", origin=Origin.DEFAULT)
+
+
+def _engine(environ: Mapping[str, str]) -> Setting:
+    first = candidates(environ, Path.home())[0]
+    origin = Origin.ENVIRONMENT if first.source == "DOCKER_HOST" or "DOCKER_CONTEXT" in environ else Origin.DEFAULT
+    return Setting(name="engine", value=first.url, origin=origin, where=first.source)
+
+
+def _image(variable: str, environ: Mapping[str, str]) -> Setting:
+    name = variable.removeprefix("LAB_").lower().replace("_", "-")
+    if value := environ.get(variable):
+        return Setting(name=name, value=value, origin=Origin.ENVIRONMENT, where=variable)
+    return Setting(name=name, value="by its content", origin=Origin.DEFAULT)
+
+
+def _short(path: Path, home: Path) -> str:
+    return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
