@@ -127,13 +127,43 @@ class DockerHost:
         with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
             archive.extractall(into, filter="data")
 
+    def remains(self) -> list[dict[str, Any]]:
+        """The containers of this project, as rows of the plain list."""
+        rows = {row["Id"]: row for row in [*self._docker.ours(), *self._docker.of_compose()]}
+        return list(rows.values())
+
+    def everybody(self) -> list[dict[str, Any]]:
+        """All containers of the engine, whoever made them."""
+        return self._docker.rows()
+
+    def nameless_images(self) -> list[dict[str, Any]]:
+        filters = {"dangling": True}
+        found: list[dict[str, Any]] = self._docker.call("list images", lambda: self._docker.api.images(filters=filters))
+        return found
+
+    def remove_image(self, image: str) -> bool:
+        """Whether it is gone; what another image or a container stands on stays."""
+        try:
+            self._docker.call("remove image", lambda: self._docker.api.remove_image(image))
+        except EngineError as error:
+            return isinstance(error, GoneError)
+        return True
+
     def sweep(self) -> int:
         """Remove everything that carries this project's labels: containers, then networks and volumes."""
+        return self._sweep(self._docker.compose_name, [row["Id"] for row in self.remains()])
+
+    def sweep_lab(self, compose_name: str) -> int:
+        """The same of another lab, by the name that Compose knows it by."""
+        rows = self._docker.rows(label=[f"com.docker.compose.project={compose_name}"])
+        rows += self._docker.rows(label=[f"{LABEL}project={compose_name.removeprefix('lab-')}"])
+        return self._sweep(compose_name, list({row["Id"] for row in rows}))
+
+    def _sweep(self, compose_name: str, containers: list[str]) -> int:
         docker = self._docker
-        containers = {row["Id"] for row in [*docker.ours(), *docker.of_compose()]}
         with ThreadPoolExecutor(REMOVED_AT_ONCE) as pool:
             list(pool.map(docker.remove, containers))
-        label = {"label": [f"com.docker.compose.project={docker.compose_name}"]}
+        label = {"label": [f"com.docker.compose.project={compose_name}"]}
         networks = docker.call("list networks", lambda: docker.api.networks(filters=label))
         for network in networks:
             docker.call("remove network", partial(docker.api.remove_network, network["Id"]))

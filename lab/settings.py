@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from lab.load_choice import LoadChoice, LoadSpec
 from lab.manifest import LoadDefaults, Manifest
 from lab.manifest_lines import line_of
 from lab.shape import Shape
@@ -53,6 +54,7 @@ _KEYS = {
     "max_failure_ratio": "deploy.update_config.max_failure_ratio",
 }
 _USUAL = {"order": "start-first", "batch": "1", "on_fail": "rollback", "max_failure_ratio": "0", "gates": "none"}
+_USUAL_LOAD = {"slow": "2.5s and more, by the rate", "cohorts": "the load's own mix", "locustfile": "the lab's own"}
 _NEVER_WRITTEN = {"max_surge", "max_unavailable", "like"}
 _OPTION = {"gates": "gate"}
 
@@ -79,14 +81,20 @@ def _asked(called: str, value: object, origin: Origin, option: str) -> Setting:
     return Setting(name=called, value=_said(value), origin=origin, where=flag if origin is Origin.FLAG else variable)
 
 
-def load_settings(load: LoadDefaults, written: Written) -> list[Setting]:
-    slow = "2.5s and more, by the rate" if load.slow is None else f"{load.slow:g}s"
-    return [
-        written.setting("rate", f"{load.rate:g}", "x-lab.load.rate"),
-        written.setting("slow", slow, "x-lab.load.slow"),
-        written.setting("baseline", load.baseline, "x-lab.load.baseline"),
-        written.setting("min-requests", load.min_requests, "x-lab.load.min_requests"),
-    ]
+def load_settings(
+    asked: LoadChoice, origins: Mapping[str, Origin], load: LoadDefaults, written: Written
+) -> list[Setting]:
+    counts = asked.over(load.choice).settled()
+    rows = []
+    for name in (field.name for field in fields(LoadSpec)):
+        value, called = getattr(counts, name), f"load.{name.replace('_', '-')}"
+        value = f"{value:g}" if name == "rate" else value
+        if getattr(asked, name) is not None:
+            rows.append(_asked(called, value, origins[name], name))
+        else:
+            usual = _USUAL_LOAD.get(name) if value in {None, ""} else value
+            rows.append(written.setting(called, usual, f"x-lab.load.{name}"))
+    return [*rows, written.setting("load.baseline", load.baseline, "x-lab.load.baseline")]
 
 
 def service_settings(manifest: Manifest, written: Written) -> list[Setting]:
@@ -102,11 +110,6 @@ def service_settings(manifest: Manifest, written: Written) -> list[Setting]:
     settings.append(written.setting("stop-grace-period", manifest.stop_grace, "stop_grace_period"))
     plan = str(manifest.schema_plan) if manifest.schema_plan else "none"
     return [*settings, written.setting("schema.plan", plan, "x-lab.schema.plan")]
-
-
-def over(settings: Sequence[Setting], said: Mapping[str, Setting]) -> list[Setting]:
-    """A higher layer's settings in the place of those of the same name."""
-    return [said.get(one.name, one) for one in settings]
 
 
 def settings_table(settings: Sequence[Setting]) -> list[str]:

@@ -1,42 +1,57 @@
 """`lab config`: every value that counts, with its origin. Asks no engine."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.assembly import Lab
 from lab.endpoint import candidates
 from lab.folds import History, history_of
 from lab.journal import SqliteJournal
+from lab.load_choice import LoadChoice
 from lab.manifest_lines import lines_of
 from lab.project import recorded_port
-from lab.settings import Origin, Setting, Written, load_settings, over, service_settings, shape_settings
+from lab.settings import Origin, Setting, Written, load_settings, service_settings, shape_settings
 from lab.shape import Shape
 
 _IMAGES = ("LAB_PYTHON_IMAGE", "LAB_POSTGRES_IMAGE")
 
 
-def effective(
-    lab: Lab, shape: Shape, origins: Mapping[str, Origin], said: Mapping[str, Setting], environ: Mapping[str, str]
-) -> list[Setting]:
-    """`said`: what flags and the environment say beside the shape."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What flags and the environment say, and which of the two said it, by the names of Shape and LoadChoice."""
+
+    shape: Shape
+    shape_by: Mapping[str, Origin]
+    load: LoadChoice
+    load_by: Mapping[str, Origin]
+    project_by: Origin | None = None
+
+
+def effective(lab: Lab, asked: Asked, environ: Mapping[str, str]) -> list[Setting]:
     manifest, history = lab.manifest, _history(lab)
     lines = lines_of(manifest.path.read_text(encoding="utf-8"))
     written = Written(service=manifest.service, file=_short(manifest.path, lab.project.home), lines=lines)
     settings = [
-        Setting(name="project", value=lab.project.name, origin=Origin.DEFAULT),
-        Setting(name="manifest", value=str(manifest.path), origin=Origin.DEFAULT),
+        _project(lab, asked.project_by),
+        Setting(name="manifest", value=written.file, origin=Origin.DEFAULT),
         _port(lab),
         _engine(environ),
         *(_image(name, environ) for name in _IMAGES),
         written.setting("replicas", manifest.replicas, "deploy.replicas"),
-        *shape_settings(shape, origins, manifest, written),
-        *load_settings(manifest.load, written),
+        *shape_settings(asked.shape, asked.shape_by, manifest, written),
+        *load_settings(asked.load, asked.load_by, manifest.load, written),
         *service_settings(manifest, written),
     ]
     if history.current is not None:
         size = Setting(name="replicas", value=str(history.replicas), origin=Origin.JOURNAL)
-        settings = over(settings, {"replicas": size})
-    return over(settings, said)
+        settings = [size if one.name == "replicas" else one for one in settings]
+    return settings
+
+
+def _project(lab: Lab, by: Origin | None) -> Setting:
+    where = {Origin.FLAG: "--project", Origin.ENVIRONMENT: "LAB_PROJECT", None: ""}[by]
+    return Setting(name="project", value=lab.project.name, origin=by or Origin.DEFAULT, where=where)
 
 
 def _history(lab: Lab) -> History:

@@ -110,7 +110,7 @@ def _engine(lab: Lab) -> Iterator[Check]:
     yield check("memory", version.memory >= WANTED_MEMORY, what, fix, otherwise=Mark.WARNING)
     if other := lab.docker.home_of_others():
         what = f"The lab {lab.project.name!r} on this engine belongs to {other}"
-        yield check("home", False, what, f"use it from there, or one of your own: --project NAME")
+        yield check("home", False, what, "use it from there, or one of your own: --project NAME")
 
 
 def _compose(lab: Lab) -> Check:

@@ -1,6 +1,7 @@
 """The command's exit codes, and what it says where: results on stdout, all else on stderr."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -272,3 +273,35 @@ def test_a_verdict_that_cannot_be_read_is_told_with_its_path(lab: Run, text: str
     assert (code, out) == (3, "")
     assert "[verdict-unreadable]" in err
     assert str(folder / "verdict.json") in err
+
+
+def completed(words: str, **environ: str) -> list[str]:
+    script = "import sys; from lab.cli import main; sys.exit(main())"
+    env = {**os.environ, "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1), **environ}
+    env |= {"_LAB_COMPLETE": "complete_bash", "DOCKER_HOST": "unix:///nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_and_versions_without_an_engine() -> None:
+    assert completed("lab ro") == ["roll", "rollback"]
+    assert completed("lab roll v2-ne") == ["v2-never-ready"]
+    assert "--batch" in completed("lab roll --ba")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_a_shell_needs_to_complete_is_a_result(lab: Run, shell: str) -> None:
+    code, out, err = lab("completion", shell)
+
+    assert (code, err) == (0, "")
+    assert f"_LAB_COMPLETE=complete_{shell}" in out
+
+
+def test_own_words_of_compose_are_none_of_ours(lab: Run) -> None:
+    """They reach it as they are: here there is no engine to ask, but `--no-such` was no wrong usage."""
+    code, _, err = lab("compose", "ps", "--no-such", "-h")
+
+    assert code == 3
+    assert "[docker-unreachable]" in err
