@@ -46,6 +46,8 @@ class Code:
     by_id: str
     page: str
     update: str
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """The fields of a parcel, each with its JSON type, where `parcel` does not tell."""
     takes: Mapping[str, Pattern[str]] = field(default_factory=dict)
     """Fields of a request that must match; else it is refused."""
     knows: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -18,7 +18,9 @@ from sample_app.settings import SettingsError
 SCENARIOS = Path(__file__).parent / "scenarios"
 _OWN = {"v1": v1.CODE, "v2": v2.CODE}
 _STATEMENTS = ("insert", "by_key", "by_id", "page", "update")
-_KEYS = frozenset({"statements", "takes", "knows", "cursor", "driver"})
+_ANSWERS = {name: "integer" if name == "id" else "string" for name in v1.CODE.columns}
+_NOT_THERE = "none"
+_KEYS = frozenset({"statements", "answers", "takes", "knows", "cursor", "driver"})
 _PATH = re.compile(r"([a-z0-9-]+)/([a-z0-9-]+)/([a-z0-9-]+)")
 
 
@@ -59,6 +61,7 @@ def read_code(name: str, text: str) -> Code:
             "columns": (),
             "recipient_columns": _recipient,
             "parcel": lambda row: _understood(row, knows),
+            "answers": {n: t for n, t in {**_ANSWERS, **said.get("answers", {})}.items() if t != _NOT_THERE},
             "takes": {field: re.compile(pattern) for field, pattern in said.get("takes", {}).items()},
             "knows": knows,
             "cursor": Cursor(said.get("cursor", "id")),

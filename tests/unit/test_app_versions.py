@@ -32,6 +32,12 @@ def test_what_a_version_does_not_say_is_as_in_v1() -> None:
     assert code.parcel({"id": 1, "street": "x"}) == {"id": 1, "street": "x"}
 
 
+def test_a_version_says_which_fields_its_answers_have() -> None:
+    assert read_code("old", "").answers == dict.fromkeys(v1.CODE.columns, "string") | {"id": "integer"}
+    other = read_code("new", '[answers]\naddress = "none"\nstreet = "object"').answers
+    assert (other.keys() ^ set(v1.CODE.columns), other["street"]) == ({"address", "street"}, "object")
+
+
 def test_the_sample_apps_own_versions_have_their_names() -> None:
     assert (code_of("v1"), code_of("v2")) == (v1.CODE, v2.CODE)
 
