@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lab.compose import Compose, ensure_flavour
+from lab import images
+from lab.chosen import Chosen, chosen_of
+from lab.compose import Compose, ensure_flavour, write_added
 from lab.database import Database
 from lab.docker_client import DockerClient
 from lab.docker_engine import DockerEngine
@@ -15,7 +17,7 @@ from lab.endpoint import Endpoint, resolve
 from lab.errors import LabError
 from lab.folds import History, history_of
 from lab.gateway import ProxyGateway
-from lab.images import Images
+from lab.images import Images, Part
 from lab.journal import SqliteJournal
 from lab.manifest import Manifest, read_manifest
 from lab.migrate import ChangePlan, read_plan
@@ -30,10 +32,16 @@ class Lab:
     """One project's adapters, each made when it is first needed."""
 
     project: Project
+    asked: Chosen | None = None
+    """The manifest that this command asks for; else the one that the project was started with."""
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        return self.asked or chosen_of(self.project)
 
     @cached_property
     def manifest(self) -> Manifest:
-        return read_manifest(self.project.manifest)
+        return read_manifest(self.chosen.path, self.chosen.said)
 
     @cached_property
     def plan(self) -> ChangePlan | None:
@@ -74,16 +82,25 @@ class Lab:
     def history(self) -> History:
         return history_of(self.journal.events())
 
-    def compose(self, images: Images | None) -> Compose:
-        environ = {**os.environ, "DOCKER_HOST": self.endpoint.url, **self._interpolation(images)}
-        folder = self.project.folder / "compose"
+    def compose(self, made: Images | None) -> Compose:
+        environ = {**os.environ, "DOCKER_HOST": self.endpoint.url, **self._interpolation(made)}
+        folder, manifest = self.project.folder / "compose", self.manifest
+        own = manifest.around.own
         return Compose(
             flavour=ensure_flavour(folder, environ),
             project=self.project.compose_name,
-            manifest=self.project.manifest,
+            manifest=manifest.path,
+            added=write_added(self.project.added, manifest.path, manifest.around, folder) if own else None,
             folder=folder,
             environ=environ,
         )
+
+    def ensure_images(self, progress: images.Progress = images.silent) -> Images:
+        """The lab's own images, those that this manifest has no use for left out."""
+        around = self.manifest.around
+        if not around.own:
+            return images.ensure_all(progress)
+        return images.ensure_some(frozenset({Part.PROXY, Part.LOAD}), progress)
 
     def port_of(self, service: str, port: int) -> int:
         """Where a port of the database's or the proxy's container is published. LabError `lab-not-up` if it is not."""
@@ -98,6 +115,10 @@ class Lab:
         return ProxyGateway(f"http://127.0.0.1:{self.port_of('proxy', ADMIN_PORT)}", self.secrets.admin_token)
 
     def database(self) -> Database:
+        """LabError `no-database` where the manifest is somebody's own: the lab has none there."""
+        if not self.manifest.around.has_database:
+            what = f"{self.manifest.path.name} has no database of the lab's: there is no schema of it to look after"
+            raise LabError(id="no-database", what=what, fix="migrate it by your own means, before or after the roll")
         port = self.port_of("db", DATABASE_PORT)
         return Database(port=port, password=self.secrets.db_password, inside=self._in_database)
 
@@ -113,8 +134,8 @@ class Lab:
                 fix=f"use it from there, or start one of your own: --project NAME (or lab down in {other})",
             )
 
-    def _interpolation(self, images: Images | None) -> Mapping[str, str]:
-        names = images or Images(python="-", postgres="-", proxy="-", app="-", load="-")
+    def _interpolation(self, made: Images | None) -> Mapping[str, str]:
+        names = made or Images(python="-", postgres="-", proxy="-", app="-", load="-")
         return {
             "LAB_POSTGRES_IMAGE": names.postgres,
             "LAB_PROXY_IMAGE": names.proxy,

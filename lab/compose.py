@@ -6,6 +6,7 @@ every call: two at once leave duplicate networks.
 
 import fcntl
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,8 +18,10 @@ import yaml
 
 from lab.errors import EngineError, LabError
 from lab.manifest import Version
+from lab.surroundings import PROXY, Surroundings
 
 CALL_SECONDS = 120
+_VERSION = re.compile(r"""^version:\s*["']?([0-9.]+)""", re.MULTILINE)
 
 
 class Flavour(StrEnum):
@@ -35,17 +38,26 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compose:
-    """Compose for one project. `override` is the file that turns the manifest into one version of it."""
+    """Compose for one project. `override` is the file that turns the manifest into one version of it.
+
+    `added` is what the lab adds to a manifest of somebody's own.
+    """
 
     flavour: Flavour
     project: str
     manifest: Path
     folder: Path
     environ: Mapping[str, str]
+    added: Path | None = None
 
-    def start_static(self) -> None:
-        """Start `db` and `proxy`, or find them running. Always the same form, so that nothing is recreated."""
-        self._call(["up", "-d", "db", "proxy"])
+    def start_static(self, services: Sequence[str] = ("db", PROXY)) -> None:
+        """Start them, or find them running. Always the same form, so that nothing is recreated."""
+        self._call(["up", "-d", *services])
+
+    def images(self) -> Mapping[str, str | None]:
+        """Which image each service has, its variables filled in; None for one that is only built."""
+        services = yaml.safe_load(self._call(["config"]))["services"]
+        return {str(name): service.get("image") for name, service in services.items()}
 
     def make_template(self, service: str, *, existing: int, override: Path) -> None:
         """Let Compose make one more container of the service, without starting it and touching no other."""
@@ -84,10 +96,7 @@ class Compose:
         body: dict[str, object] = {"environment": environment, "deploy": {"replicas": replicas}}
         if version.image:
             body["image"] = version.image
-        path = self.folder / f"{version.name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump({"services": {service: body}}))
-        return path
+        return _write(self.folder / f"{version.name}.yaml", {"services": {service: body}}, like=self.manifest)
 
     def _call(self, words: Sequence[str], override: Path | None = None) -> str:
         argv = self._argv(words, override)
@@ -105,15 +114,13 @@ class Compose:
         return done.stdout
 
     def _argv(self, words: Sequence[str], override: Path | None) -> list[str]:
-        """Always two files: 1.29 gives a service with lists another hash when it was merged, if with nothing."""
-        files = ["-f", str(self.manifest), "-f", str(override or self._neutral())]
+        """Never one file alone: 1.29 gives a service with lists another hash when it was merged, if with nothing."""
+        given = (self.manifest, self.added, override or self._neutral())
+        files = [word for file in given if file for word in ("-f", str(file))]
         return [*self.flavour.program, "-p", self.project, *files, *words]
 
     def _neutral(self) -> Path:
-        path = self.folder / "nothing.yaml"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path.write_text("services: {proxy: {}}\n")
-        return path
+        return _write(self.folder / "nothing.yaml", {"services": {PROXY: {}}}, like=self.manifest)
 
     def _error(self, words: Sequence[str], why: str) -> LabError:
         lines = "\n".join(why.splitlines()[-12:])
@@ -131,6 +138,21 @@ class Compose:
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def write_added(shipped: Path, manifest: Path, around: Surroundings, folder: Path) -> Path:
+    """The lab's proxy as a file beside the manifest, on every network where the rolled service can be reached."""
+    body = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    body["services"][PROXY]["networks"] = ["default", *(name for name in around.networks if name != "default")]
+    return _write(folder / "added.yaml", body, like=manifest)
+
+
+def _write(path: Path, body: Mapping[str, object], *, like: Path) -> Path:
+    """With the `version` of the manifest: docker-compose 1.29 puts no two together that differ in it."""
+    version = _VERSION.search(like.read_text(encoding="utf-8")) if like.is_file() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({**({"version": version[1]} if version else {}), **body}))
+    return path
 
 
 def ensure_flavour(folder: Path, environ: Mapping[str, str] = os.environ) -> Flavour:

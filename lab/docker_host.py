@@ -1,6 +1,7 @@
 """What of a lab is not a replica: Compose's containers, the load's, images, and all that `lab down` removes."""
 
 import io
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +17,21 @@ from lab.replica_spec import spec_of
 
 IMAGE_USER = 10001
 REMOVED_AT_ONCE = 4
+_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Static:
-    """A container that Compose made: the database or the proxy. `ports`: container's port -> port on 127.0.0.1."""
+    """A container that Compose made, such as the proxy. `ports`: container's port -> port on 127.0.0.1.
+
+    `done`: it ended well by itself. `health`: as Docker says it, None where there is no check.
+    """
 
     service: str
     container_id: str
     running: bool
+    done: bool = False
+    health: str | None = None
     ports: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -192,4 +199,13 @@ def _packed(files: Mapping[str, bytes]) -> bytes:
 def _static(row: Mapping[str, Any]) -> Static:
     ports = {port["PrivatePort"]: port["PublicPort"] for port in row.get("Ports", []) if "PublicPort" in port}
     service = row["Labels"].get("com.docker.compose.service", "")
-    return Static(service=service, container_id=row["Id"], running=row["State"] == "running", ports=ports)
+    status = row.get("Status", "")
+    health = _HEALTH.search(status)
+    return Static(
+        service=service,
+        container_id=row["Id"],
+        running=row["State"] == "running",
+        done=row["State"] == "exited" and status.startswith("Exited (0)"),
+        health=health[1] if health else None,
+        ports=ports,
+    )

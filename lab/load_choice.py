@@ -31,6 +31,7 @@ class LoadChoice:
     arrivals: Arrivals | None = None
     workers: int | None = None
     locustfile: str | None = None
+    paths: str | None = None
     seed: int | None = None
     load_from: LoadFrom | None = None
 
@@ -48,7 +49,7 @@ class LoadChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSpec:
-    """What it offers. `slow` None: the load makes it of the rate."""
+    """What it offers. `slow` None: the load makes it of the rate. `paths`: of an app that is not the sample app."""
 
     rate: float = 100.0
     slow: float | None = None
@@ -58,6 +59,7 @@ class LoadSpec:
     arrivals: Arrivals = Arrivals.FIXED
     workers: int = 1
     locustfile: str = ""
+    paths: str = ""
     seed: int = 1
     load_from: LoadFrom = LoadFrom.CONTAINER
 

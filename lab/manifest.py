@@ -18,6 +18,7 @@ from lab.ports import Readiness
 from lab.rolled_keys import refuse
 from lab.sections import BadKeyError, Section, natural, path_of, positive, text, truth
 from lab.shape import Shape, gate_of, share_of
+from lab.surroundings import Surroundings, surroundings_of
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -41,9 +42,20 @@ class LoadDefaults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What is said of a manifest beside it, for one that carries no x-lab: it counts before what stands there."""
+
+    service: str | None = None
+    readiness: str | None = None
+    port: int | None = None
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What `x-lab` and `deploy` of the rolled service say. Durations in seconds.
 
+    `image` is the service's, as it stands there.
     `update` is how a roll goes where nobody says otherwise, `rollback` how `lab rollback` does.
     """
 
@@ -61,6 +73,8 @@ class Manifest:
     versions: Mapping[str, Version]
     networked: bool = False
     """It may have more networks than one: it lists them, or another file does."""
+    image: str | None = None
+    around: Surroundings = field(kw_only=True)
 
     def version(self, name: str) -> Version:
         if name not in self.versions:
@@ -73,18 +87,19 @@ class Manifest:
         return self.versions[name]
 
 
-def read_manifest(path: Path) -> Manifest:
+_NOTHING_SAID = Said()
+
+
+def read_manifest(path: Path, said: Said = _NOTHING_SAID) -> Manifest:
     """Read the Compose file at `path`. LabError `manifest` names what is wrong, its line, and what to do."""
     text = _text(path)
     services = _services(path, text)
-    rolled = [name for name, service in services.items() if isinstance(service, dict) and "x-lab" in service]
-    if len(rolled) != 1:
-        raise _bad(path, f"one service must carry x-lab, found {len(rolled)}")
-    name = rolled[0]
+    name = _rolled(path, services, said)
     others = {other: service for other, service in services.items() if other != name}
     try:
-        refuse(name, services[name], others)
-        return _manifest(path, name, Section(at=f"services.{name}", values=services[name]))
+        service = Section(at="services", values=services).section(name)
+        refuse(name, service.values, others)
+        return _manifest(path, service, name, surroundings_of(name, services), said)
     except BadKeyError as error:
         raise bad_key(path, error) from error
 
@@ -92,6 +107,21 @@ def read_manifest(path: Path) -> Manifest:
 def bad_key(path: Path, error: BadKeyError) -> LabError:
     """The error with the line of its key, or of the nearest key above it."""
     return _bad(path, str(error), line_of(lines_of(_text(path)), error.at), error.fix)
+
+
+def _rolled(path: Path, services: Mapping[str, Any], said: Said) -> str:
+    marked = [name for name, service in services.items() if isinstance(service, dict) and "x-lab" in service]
+    if said.service is not None:
+        if said.service not in services:
+            raise _bad(path, f"it has no service {said.service}; it has {', '.join(services)}")
+        return said.service
+    if len(marked) != 1:
+        raise _bad(
+            path,
+            f"one service must carry x-lab, found {len(marked)}",
+            fix=f"say which one is rolled: lab up -f {path.name} --service {'|'.join(services)}",
+        )
+    return marked[0]
 
 
 def _text(path: Path) -> str:
@@ -117,7 +147,7 @@ def _services(path: Path, text: str) -> Mapping[str, Any]:
     return services
 
 
-def _manifest(path: Path, name: str, service: Section) -> Manifest:
+def _manifest(path: Path, service: Section, name: str, around: Surroundings, said: Said) -> Manifest:
     lab, deploy = service.section("x-lab"), service.section("deploy")
     load, schema = lab.section("load"), lab.section("schema")
     plan = schema.find("plan", text)
@@ -130,21 +160,25 @@ def _manifest(path: Path, name: str, service: Section) -> Manifest:
         update=update,
         rollback=back.over(update),
         stop_grace=service.get("stop_grace_period", seconds, "10s"),
-        readiness=_readiness(lab.section("readiness")),
+        readiness=_readiness(lab.section("readiness"), said, assumed="x-lab" in service.values),
         ready_timeout=lab.get("ready_timeout", seconds, "30s"),
         drain_timeout=lab.get("drain_timeout", seconds, "30s"),
-        load=_load(load, path.parent),
+        load=_load(load, path.parent, said, around),
         schema_plan=(path.parent / plan).resolve() if plan else None,
-        versions=_versions(lab.section("versions")),
+        versions=_versions(lab.section("versions"), image=service.find("image", text)),
         networked=bool({"networks", "extends"} & set(service.values)),
+        image=service.find("image", text),
+        around=around,
     )
+    if plan and not around.has_database:
+        raise BadKeyError(f"{schema.at}.plan", "it is for the lab's own database, which this manifest does not have")
     for section in (load, schema, lab):
         section.close()
     return manifest
 
 
-def _load(load: Section, folder: Path) -> LoadDefaults:
-    file = load.find("locustfile", text)
+def _load(load: Section, folder: Path, said: Said, around: Surroundings) -> LoadDefaults:
+    file, paths = load.find("locustfile", text), load.find("paths", _paths)
     return LoadDefaults(
         baseline=load.get("baseline", seconds, "3s"),
         choice=LoadChoice(
@@ -156,6 +190,7 @@ def _load(load: Section, folder: Path) -> LoadDefaults:
             arrivals=load.find("arrivals", _arrivals),
             workers=load.find("workers", positive),
             locustfile=str((folder / file).resolve()) if file else None,
+            paths=",".join(said.paths or paths or ("/",)) if around.own else None,
         ),
     )
 
@@ -193,10 +228,15 @@ def _way(config: Section) -> Shape:
     )
 
 
-def _readiness(ready: Section) -> Readiness:
+def _readiness(ready: Section, said: Said, *, assumed: bool) -> Readiness:
+    port = ready.get("port", positive, 8080)
+    path = ready.find("path", path_of) or ("/readyz" if assumed else None)
+    if said.readiness is None and path is None:
+        fix = "--readiness /health, or x-lab: {readiness: {path: /health}}"
+        raise BadKeyError(f"{ready.at}.path", "nothing says where a replica answers that it is ready", fix=fix)
     readiness = Readiness(
-        path=ready.get("path", path_of, "/readyz"),
-        port=ready.get("port", positive, 8080),
+        path=said.readiness or path or "",
+        port=said.port or port,
         passes=ready.get("passes", positive, 2),
         min_ready=ready.get("min_ready", seconds, "1s"),
         identity=ready.get("identity", truth, default=False),
@@ -205,9 +245,15 @@ def _readiness(ready: Section) -> Readiness:
     return readiness
 
 
-def _versions(versions: Section) -> Mapping[str, Version]:
-    if not versions.values:
-        raise BadKeyError(versions.at, "it names no version")
+def _paths(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"{value!r} is not a list of paths such as [/, /items]")
+    return tuple(path_of(path) for path in value)
+
+
+def _versions(versions: Section, *, image: str | None) -> Mapping[str, Version]:
+    if not versions.values and image is None:
+        raise BadKeyError(versions.at, "it names no version, and the service no image whose tags could be versions")
     return {str(name): _version(str(name), versions.section(name)) for name in versions.values}
 
 

@@ -32,7 +32,13 @@ class Project:
 
     @property
     def manifest(self) -> Path:
+        """The shipped one; lab.chosen knows whether the project runs another."""
         return self.home / "compose" / "lab.yaml"
+
+    @property
+    def added(self) -> Path:
+        """What a manifest of somebody's own needs beside it."""
+        return self.home / "compose" / "proxy.yaml"
 
     @property
     def runs(self) -> Path:

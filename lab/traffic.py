@@ -43,6 +43,8 @@ class LoadPlan:
     arrivals: str = "fixed"
     workers: int = 1
     locustfile: str = ""
+    paths: str = ""
+    alive: str = "/livez"
 
     def arguments(self, target: str) -> list[str]:
         pairs: dict[str, object] = {
@@ -57,8 +59,14 @@ class LoadPlan:
             "--shape": self.shape,
             "--arrivals": self.arrivals,
             "--workers": self.workers,
+            "--alive": self.alive,
         }
-        chosen = {"--slow-s": self.slow, "--cohorts": self.cohorts, "--locustfile": self.locustfile}
+        chosen = {
+            "--slow-s": self.slow,
+            "--cohorts": self.cohorts,
+            "--locustfile": self.locustfile,
+            "--paths": self.paths,
+        }
         pairs |= {flag: value for flag, value in chosen.items() if value}
         return [str(word) for pair in pairs.items() for word in pair]
 
@@ -75,6 +83,7 @@ def plan_of(spec: LoadSpec, *, run: str, replicas: int) -> LoadPlan:
         arrivals=spec.arrivals,
         workers=spec.workers,
         locustfile=spec.locustfile,
+        paths=spec.paths,
     )
 
 

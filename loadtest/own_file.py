@@ -1,4 +1,4 @@
-"""Which users there are: the lab's own, or those of a locustfile."""
+"""Which users there are: the lab's own, those of a locustfile, or those that only GET paths."""
 
 import importlib.util
 import inspect
@@ -23,12 +23,16 @@ class BadLocustfile(Exception):  # noqa: N818 - it is what was found
 
 
 def users_of(settings: Settings) -> type[OpenLoopUser]:
-    if settings.locustfile is None:
+    if settings.locustfile is not None:
+        found: type[OpenLoopUser] = _chosen(_loaded(settings.locustfile), settings.locustfile)
+    elif settings.paths:
+        from loadtest.paths import users_of_paths
+
+        found = users_of_paths(settings.paths)
+    else:
         from loadtest.locustfile import ParcelUser
 
-        found: type[OpenLoopUser] = ParcelUser
-    else:
-        found = _chosen(_loaded(settings.locustfile), settings.locustfile)
+        found = ParcelUser
     _check_names(found, settings)
     return found
 

@@ -34,15 +34,15 @@ def wait_for_target(transport: Transport, settings: Settings, stopping: Callable
     while not stopping() and time.monotonic_ns() < until:
         number += 1
         headers = {"X-Lab-Request-Id": f"{settings.run}-probe-{number}"}
-        answer = transport.send(Message(method="GET", path="/livez", headers=headers), until=until)
+        answer = transport.send(Message(method="GET", path=settings.alive, headers=headers), until=until)
         if isinstance(answer, Reply) and answer.status == 200:  # noqa: PLR2004
             return
         last = answer.flaw.detail if isinstance(answer, Broken) else f"status {answer.status}"
         gevent.sleep(0.1)
     if not stopping():
         raise CannotMeasure(
-            f"{settings.target}/livez did not answer with 200 in {settings.answer_within_s:g} s, last: {last}. "
-            "Check --target, and that a replica is ready"
+            f"{settings.target}{settings.alive} did not answer with 200 in {settings.answer_within_s:g} s, "
+            f"last: {last}. Check --target, and that a replica is ready"
         )
 
 

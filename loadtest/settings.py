@@ -33,6 +33,8 @@ class Settings:
     cohorts: Mapping[str, float]
     shape: str
     locustfile: Path | None
+    paths: tuple[str, ...]
+    alive: str
     workers: int
     published_port: bool
     worker: int | None
@@ -74,6 +76,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     add("--cohorts", type=_weights, default={}, help="weights in requests, e.g. read=3,slow=1; the others get none")
     add("--shape", default="steady", help="steady, ramp:from=10,to=200,over=60 or spike:at=20,for=5,times=3,every=60")
     add("--locustfile", type=Path, help="a locustfile of your own, whose users have the LedgerMixin")
+    add("--paths", type=_paths, default=(), help="GET these instead of using the sample app, e.g. /,/items")
+    add("--alive", type=_path, default="/livez", help="what answers with 200 when the target is there")
     add("--workers", type=_count, default=1, help="processes, each with its part of the schedule and one ledger")
     add("--published-port", action="store_true", help="the target is a port that Docker publishes on this host")
     add("--slow-s", type=_above_zero, help="how long a slow request takes; from 2.5 s on, by the rate, unless given")
@@ -106,6 +110,16 @@ def _weights(text: str) -> dict[str, float]:
         return parse_weights(text)
     except NoMix as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _path(text: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path beginning with /")
+    return text
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    return tuple(_path(part.strip()) for part in text.split(","))
 
 
 def _above_zero(text: str) -> float:

@@ -13,6 +13,7 @@ from lab.cli._options import Anyway, Json, NoLoad, Project, Quiet, Schema, SkipD
 from lab.cli._shape import EPILOG, Sectioned, shaped
 from lab.cli._verdict import show_run
 from lab.cli._words import PATIENCE, Timeout, operate
+from lab.errors import UsageError
 from lab.load_choice import LoadChoice
 from lab.model import Command, SchemaMode
 from lab.shape import Shape
@@ -25,11 +26,18 @@ if TYPE_CHECKING:
 @shaped()
 @loaded
 def roll(
-    version: Annotated[
-        str, typer.Argument(help="The version to roll to, as the manifest names it.", autocompletion=version_names)
-    ],
     shape: Shape,
     load: LoadChoice,
+    version: Annotated[
+        str | None,
+        typer.Argument(
+            help="The version to roll to, as the manifest names it, or a tag of its image.",
+            autocompletion=version_names,
+        ),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", help="Roll to this image instead: shop:2.0.", metavar="IMAGE:TAG")
+    ] = None,
     no_load: NoLoad = False,
     schema: Schema = SchemaMode.AUTO,
     anyway: Anyway = False,
@@ -44,8 +52,13 @@ def roll(
         return detached(project, as_json=json)
     from lab.operations.request import RollRequest
 
+    if version is None and image is None:
+        raise UsageError(
+            id="version", what="nothing says what to roll to", fix="lab roll VERSION, or --image IMAGE:TAG"
+        )
     request = RollRequest(
         version=version,
+        image=image,
         shape=shape,
         choice=load,
         load=not no_load,

@@ -31,6 +31,26 @@ def ensure_all(progress: Progress = silent) -> Images:
         return find_all(store) or _make_all(store, progress)
 
 
+def ensure_some(wanted: frozenset[Part], progress: Progress = silent) -> Images:
+    """Return those of our own images, making the missing ones; "-" stands for what was not asked for."""
+    with Store.open() as store:
+        python = bases.ensure(store, Kind.PYTHON, progress)
+        built = {part: parts.ensure(store, part, python, progress) if part in wanted else "-" for part in Part}
+        return _images(python, "-", built)
+
+
+def obtain(reference: str, progress: Progress = silent) -> str:
+    """Have an image of somebody's own in the store. Return why it cannot be had, or nothing."""
+    with Store.open() as store:
+        if store.has(reference):
+            return ""
+        if not store.registry_answers(reference):
+            return "it is not in the engine's store, and no registry answered for it within 3 s"
+        progress(f"{reference}: pulling")
+        failure = store.pull(reference, progress)
+        return f"it is not in the engine's store, and pulling it failed: {failure}" if failure else ""
+
+
 def find_all(store: Store) -> Images | None:
     """Return all five images if all are in the store."""
     python = bases.find(store, Kind.PYTHON)

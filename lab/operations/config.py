@@ -1,10 +1,11 @@
 """`lab config`: every value that counts, with its origin. Asks no engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.assembly import Lab
+from lab.chosen import RECORD
 from lab.endpoint import candidates
 from lab.folds import History, history_of
 from lab.journal import SqliteJournal
@@ -34,19 +35,34 @@ def effective(lab: Lab, asked: Asked, environ: Mapping[str, str]) -> list[Settin
     written = Written(service=manifest.service, file=_short(manifest.path, lab.project.home), lines=lines)
     settings = [
         _project(lab, asked.project_by),
-        Setting(name="manifest", value=written.file, origin=Origin.DEFAULT),
+        *_chosen(lab, written.file),
         _port(lab),
         _engine(environ),
         *(_image(name, environ) for name in _IMAGES),
         written.setting("replicas", manifest.replicas, "deploy.replicas"),
         *shape_settings(asked.shape, asked.shape_by, manifest, written),
-        *load_settings(asked.load, asked.load_by, manifest.load, written),
-        *service_settings(manifest, written),
+        *_said_beside(lab, load_settings(asked.load, asked.load_by, manifest.load, written)),
+        *_said_beside(lab, service_settings(manifest, written)),
     ]
     if history.current is not None:
         size = Setting(name="replicas", value=str(history.replicas), origin=Origin.JOURNAL)
         settings = [size if one.name == "replicas" else one for one in settings]
     return settings
+
+
+def _chosen(lab: Lab, file: str) -> list[Setting]:
+    if lab.chosen.path == lab.project.manifest:
+        return [Setting(name="manifest", value=file, origin=Origin.DEFAULT)]
+    manifest = Setting(name="manifest", value=file, origin=Origin.JOURNAL, where=RECORD)
+    return [manifest, replace(manifest, name="service", value=lab.manifest.service)]
+
+
+def _said_beside(lab: Lab, settings: list[Setting]) -> list[Setting]:
+    """What `lab up` was told of a file that does not say it itself."""
+    said = lab.chosen.said
+    told = {"readiness.path": said.readiness, "readiness.port": said.port, "load.paths": said.paths}
+    names = {name for name, value in told.items() if value}
+    return [replace(s, origin=Origin.JOURNAL, where=RECORD) if s.name in names else s for s in settings]
 
 
 def _project(lab: Lab, by: Origin | None) -> Setting:

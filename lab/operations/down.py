@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from lab.assembly import Lab
+from lab.chosen import forget
 from lab.compose import forget_flavour
 from lab.errors import GatewayError, LabError
 from lab.journal import set_aside
@@ -32,6 +33,7 @@ async def down(lab: Lab) -> int:
 def _sweep(lab: Lab) -> int:
     removed = lab.host.sweep()
     forget_flavour(lab.project.folder / "compose")
+    forget(lab.project)
     if lab.project.journal.exists():
         _record(lab, removed)
     return removed

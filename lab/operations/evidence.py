@@ -79,7 +79,7 @@ def conclude(lab: Lab, folder: Path, record: RunRecord) -> Verdict:
     if record.measured:
         client = read_client(_lines(folder / "client.jsonl"))
         proxy = read_proxy(_lines(folder / "proxy.jsonl"))
-        verdict = judge(facts, client, proxy, _app_logs(folder))
+        verdict = judge(facts, client, proxy, _app_logs(folder) if facts.ledger else [])
         write_latency_log(folder / "latency.hlog", client, verdict.latency.excluded_cohorts)
     else:
         verdict = judge(facts, None, None, ())
@@ -98,7 +98,9 @@ def _app_logs(folder: Path) -> list[AppLog]:
 
 
 def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
-    executions, parcels = _database(lab, record.run) if record.measured else (None, None)
+    around = lab.manifest.around
+    asked = record.measured and around.has_ledger and around.has_database
+    executions, parcels = _database(lab, record.run) if asked else (None, None)
     versions = record.from_version, record.to_version
     ended = record.ended
     failed = ended.ending not in {Ending.DONE, Ending.INTERRUPTED}
@@ -133,6 +135,8 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         earlier=() if record.command is Command.LOAD else earlier_rolls(folder.parent, record.run, versions),
         promises=_promises(lab),
         serves_as={name: version.serves_as for name, version in lab.manifest.versions.items()},
+        ledger=around.has_ledger,
+        fleet={} if around.has_ledger else {seen.name: seen.version for seen in lab.engine.replicas_now()},
     )
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from lab import images
 from lab.assembly import Lab, not_up
 from lab.errors import LabError, UsageError
 from lab.lease import held_lease
@@ -68,7 +67,7 @@ def _course(lab: Lab, request: LoadRequest, spec: LoadSpec) -> Course:
         seconds=seconds or MOST_SECONDS,
         requests=request.requests,
     )
-    return Course(run=new_run(lab, account), account=account, images=images.ensure_all())
+    return Course(run=new_run(lab, account), account=account, images=lab.ensure_images())
 
 
 def _refuse_unfinished(lab: Lab) -> None:

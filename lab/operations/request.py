@@ -10,9 +10,13 @@ from lab.proof import Command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollRequest:
-    """`version` None: the previous one (`lab rollback`), or what `to` names. None elsewhere: the manifest's value."""
+    """`version` and `image` None: the previous one (`lab rollback`), or what `to` names.
+
+    None elsewhere: the manifest's value.
+    """
 
     version: str | None
+    image: str | None = None
     to: str | None = None
     kind: Command = Command.ROLL
     shape: Shape = field(default_factory=Shape)

@@ -19,10 +19,10 @@ async def reset(lab: Lab, *, told: Told, listen: Listener) -> ResetResult:
 
     All is made anew, because only a new volume is surely empty.
     """
-    replicas = _size(lab)
+    replicas, chosen = _size(lab), lab.chosen
     removed = await down(lab)
     told("removed", f"{removed} containers, networks and volumes", 0.0)
-    again = Lab(project=lab.project)  # nothing of the old one is remembered
+    again = Lab(project=lab.project, asked=chosen)  # nothing of the old one is remembered
     return ResetResult(removed=removed, up=await up(again, UpRequest(replicas=replicas), told=told, listen=listen))
 
 

@@ -7,7 +7,6 @@ given with it: a new run continues it.
 import asyncio
 from dataclasses import dataclass, replace
 
-from lab import images
 from lab.assembly import Lab
 from lab.clock import measure_clock
 from lab.controller import Ended
@@ -62,7 +61,7 @@ def _course(lab: Lab, it: Unfinished, command: Command) -> Course:
     account = it.account
     if account is None:
         raise no_rollout()
-    made = images.ensure_all()
+    made = lab.ensure_images()
     goal = GOALS[command]
     if it.stage is Stage.PAUSED and it.judged:
         account = _continued(lab, it, replace(account, continues=it.run), command)

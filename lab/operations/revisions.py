@@ -44,7 +44,7 @@ def _spec_of(lab: Lab, version: Version, images: Images, replicas: int) -> tuple
         raise bad_key(lab.manifest.path, error) from error
     template["Labels"] = {
         **template["Labels"],
-        "com.docker.compose.project.config_files": str(lab.project.manifest),
+        "com.docker.compose.project.config_files": str(lab.manifest.path),
         LABEL + "stop-grace": f"{lab.manifest.stop_grace:g}",
     }
     template["Labels"].pop("com.docker.compose.container-number", None)

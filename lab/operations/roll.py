@@ -19,6 +19,7 @@ from lab.operations.run import Prepared, Run, RunResult, new_course
 from lab.operations.shape import refuse_shape, refuse_timing, spec_of
 from lab.operations.targets import rollback_target
 from lab.operations.up import is_whole
+from lab.operations.versions import check_version, version_asked
 from lab.proof import Command
 
 
@@ -50,8 +51,7 @@ async def roll(
 
 def check(lab: Lab, request: RollRequest) -> None:
     """Refuse what cannot be meant, before any engine is asked."""
-    if request.version is not None:
-        lab.manifest.version(request.version)
+    check_version(lab, request.version, request.image)
     spec = refuse_shape(request.shape, lab.manifest, rollback=request.kind is Command.ROLLBACK)
     refuse_timing(spec, lab.manifest.readiness)
     if request.load:
@@ -65,7 +65,7 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
         raise not_up(lab.project, "no fleet has come up")
     source = history.revisions[history.current]
     spec = _spec(lab, request, history.replicas)
-    made = images.ensure_all()
+    made = lab.ensure_images()
     target = _target(lab, request, history, source, made)
     back_to = None if request.kind is Command.ROLLBACK or target.number == source.number else source.number
     spec = replace(spec, target=target.number, back_to=back_to)
@@ -85,14 +85,14 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
 def _target(lab: Lab, request: RollRequest, history: History, source: Revision, made: images.Images) -> Revision:
     if request.to is not None:
         return history.revisions[rollback_target(history, request.to)]
-    if request.version is None:
+    if request.version is None and request.image is None:
         back = history.current if history.running else history.previous
         if back is None:
             why = ": the schema was contracted, and no longer serves it" if history.given_up else ""
             what = f"there is no earlier revision to go back to{why}"
             raise LabError(id="no-previous", what=what, fix="lab roll VERSION")
         return history.revisions[back]
-    version = lab.manifest.version(request.version)
+    version = version_asked(lab, request.version, request.image)
     target = ensure_revision(lab, version, made, replicas=history.replicas)
     if history.running and history.rolling_to not in {target.number, None} and target.number != source.number:
         unfinished = history.revisions[history.rolling_to or 0].version

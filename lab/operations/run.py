@@ -191,6 +191,8 @@ class Run:
             max_seconds=account.seconds or plan.max_seconds,
             max_requests=account.requests or plan.max_requests,
         )
+        if lab.manifest.around.own:
+            plan = replace(plan, alive=lab.manifest.readiness.path)
         if account.load.load_from is LoadFrom.HOST:
             runs, home = lab.project.runs, lab.project.home
             return Load(HostSource(port=lab.port, folder=runs, checkout=home, fetch=self._fetch), plan)

@@ -17,6 +17,7 @@ from lab.migrate.contents import contents_of
 from lab.model import Asked, SchemaMode
 from lab.operations.shape import MOST_REPLICAS, Shape, refuse_rate, refuse_shape, refuse_timing, spec_of
 from lab.operations.status import schema_phase
+from lab.operations.versions import check_version
 from lab.plan import Plan, SchemaStep, notices_of, waves_of, worst_seconds
 from lab.report.simulation import Row
 from lab.sim.faults import Fault
@@ -42,7 +43,7 @@ class Question:
 def simulation_of(lab: Lab, question: Question) -> Simulation:
     """UsageError or LabError for what cannot be meant."""
     manifest = lab.manifest
-    manifest.version(question.version)
+    check_version(lab, question.version, None)
     refuse_rate(question.rate)
     refuse_shape(question.shape, manifest)
     source, replicas = _now(lab, question, manifest)

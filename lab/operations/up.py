@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab import images, migrate
 from lab.assembly import Lab
+from lab.chosen import chosen_of, remember
 from lab.clock import measure_clock
 from lab.errors import Exit, LabError, UsageError
 from lab.folds import History
@@ -17,7 +19,9 @@ from lab.model import Ending, Revision, RolloutSpec, SchemaMode
 from lab.observation import merge
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Attempt, Listener, run_rollout
-from lab.project import ensure_port, is_free
+from lab.operations.statics import start_static
+from lab.operations.versions import check_version, refuse_missing_images, version_asked
+from lab.project import ensure_port
 
 PROXY_SECONDS = 30.0
 PORTS = 65536
@@ -49,8 +53,10 @@ Told = Callable[[str, str, float], None]
 async def up(lab: Lab, request: UpRequest, *, told: Told, listen: Listener) -> UpResult:
     """Start what is missing, repair what is broken, touch nothing that is right."""
     check(lab, request)
-    made = await asyncio.to_thread(images.ensure_all, lambda line: told("images", line, 0.0))
-    changed = await asyncio.to_thread(_start_static, lab, made, told)
+    made = await asyncio.to_thread(lab.ensure_images, lambda line: told("images", line, 0.0))
+    await asyncio.to_thread(refuse_missing_images, lab)
+    remember(lab.project, lab.chosen)
+    changed = await asyncio.to_thread(start_static, lab, made, told)
     async with lab.gateway() as gateway:
         await _await_proxy(gateway)
         async with held_lease(gateway, lab.project.home):
@@ -76,13 +82,16 @@ def check(lab: Lab, request: UpRequest) -> None:
     """Refuse what cannot be meant before anything is touched."""
     if request.replicas is not None and request.replicas < 1:
         raise UsageError(id="replicas", what="a fleet has at least one replica", fix="--replicas 1 or more")
-    if request.version:
-        lab.manifest.version(request.version)
+    check_version(lab, request.version, None)
+    if request.schema and lab.plan is None:
+        what = f"{lab.manifest.path.name} has no plan of a schema, so there is no phase {request.schema}"
+        raise UsageError(id="no-plan", what=what, fix="leave --schema away")
     if request.schema and lab.plan:
         lab.plan.phase(request.schema)
     if request.port is not None and not 0 < request.port < PORTS:
         raise UsageError(id="port", what=f"{request.port} is no port", fix="--port 1 to 65535")
     lab.refuse_another_checkout()
+    _refuse_another_manifest(lab)
     _choose_port(lab, request.port)
     history = lab.history()
     now = history.revisions.get(history.current or 0)
@@ -93,6 +102,23 @@ def check(lab: Lab, request: UpRequest) -> None:
             fix=f"lab roll {request.version}",
         )
     _refuse_phase(lab, request, now)
+
+
+def _refuse_another_manifest(lab: Lab) -> None:
+    """A project is what it was started as, until it is taken down."""
+    now = chosen_of(lab.project)
+    was, wanted = (now.path, now.said.service), (lab.chosen.path, lab.chosen.said.service)
+    if was == wanted or not (lab.host.static() or lab.engine.replicas_now()):
+        return
+    raise LabError(
+        id="manifest-differs",
+        what=f"the lab {lab.project.name!r} was started with {_told(*was)}, not with {_told(*wanted)}",
+        fix="lab down, then lab up -f FILE; or another lab beside it: --project NAME",
+    )
+
+
+def _told(path: Path, service: str | None) -> str:
+    return f"{path} --service {service}" if service else str(path)
 
 
 def _refuse_phase(lab: Lab, request: UpRequest, now: Revision | None) -> None:
@@ -109,7 +135,7 @@ def _refuse_phase(lab: Lab, request: UpRequest, now: Revision | None) -> None:
 
 
 def _new_version(lab: Lab, request: UpRequest) -> Version:
-    return lab.manifest.version(request.version or next(iter(lab.manifest.versions)))
+    return version_asked(lab, request.version, None)
 
 
 def _refuse_unfinished(history: History) -> None:
@@ -138,31 +164,6 @@ def _choose_port(lab: Lab, port: int | None) -> None:
     if not (proxy and proxy.running):
         ensure_port(lab.project, port)
         vars(lab).pop("port", None)  # it may have been read before
-
-
-def _start_static(lab: Lab, made: images.Images, told: Told) -> bool:
-    began = time.monotonic()
-    static = lab.host.static()
-    if all(name in static and static[name].running for name in ("db", "proxy")):
-        return False
-    if not ("proxy" in static and static["proxy"].running):
-        _check_port(lab)
-    lab.compose(made).start_static()
-    told("network", f"{lab.project.compose_name}_default", time.monotonic() - began)
-    began = time.monotonic()
-    lab.database().wait_until_up()
-    told("postgres", "ready", time.monotonic() - began)
-    told("proxy", f"http://127.0.0.1:{lab.port}", time.monotonic() - began)
-    return True
-
-
-def _check_port(lab: Lab) -> None:
-    if not is_free(lab.port):
-        raise LabError(
-            id="port-taken",
-            what=f"port {lab.port} of 127.0.0.1 is taken by another program",
-            fix=f"stop that program, or choose another port: lab up --port {lab.port + 1}",
-        )
 
 
 async def _await_proxy(gateway: ProxyGateway) -> None:

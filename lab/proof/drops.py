@@ -30,7 +30,10 @@ def fleet_of(facts: RunFacts, apps: tuple[AppLog, ...]) -> Fleet:
             | {swap.replica for swap in facts.swaps if swap.exit_code is not None}
             | {death.replica for death in facts.deaths}
         ),
-        versions={swap.replica: swap.version for swap in facts.swaps} | told,
+        versions={service.replica: facts.to_version for service in facts.services}
+        | dict(facts.fleet)
+        | {swap.replica: swap.version for swap in facts.swaps}
+        | told,
     )
 
 

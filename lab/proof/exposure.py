@@ -10,6 +10,8 @@ from lab.proof.result import Exposure, Reason
 AROUND_NS = 200_000_000
 """A request so near to a swap may have met a table, a connection or a socket in the middle of its change."""
 MOST_UNEXPOSED = 0.2
+_LONGER = "the slow cohort"
+_LONGER_PATH = "have the load ask for something that takes a while, lab up --paths /,/report"
 
 
 @dataclass(slots=True)
@@ -128,7 +130,7 @@ def exposure_of(swap: Swap) -> Exposure:
     )
 
 
-def unexposed_doubt(table: Iterable[Exposure]) -> Iterator[Reason]:
+def unexposed_doubt(table: Iterable[Exposure], *, ledger: bool = True) -> Iterator[Reason]:
     """A swap that nothing could be dropped at proves nothing."""
     measured = [swap for swap in table if swap.unexposed is not None]
     idle = [swap.replica for swap in measured if swap.unexposed]
@@ -137,7 +139,7 @@ def unexposed_doubt(table: Iterable[Exposure]) -> Iterator[Reason]:
             id="unexposed-swaps",
             message=f"nothing was in flight on {len(idle)} of {len(measured)} replicas as they were retired"
             f" ({', '.join(idle)}), so nothing could be dropped there",
-            fix="offer more: --rate; or let requests last longer: the slow cohort",
+            fix=f"offer more: --rate; or let requests last longer: {_LONGER if ledger else _LONGER_PATH}",
         )
 
 

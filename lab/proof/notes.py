@@ -19,7 +19,8 @@ def notes(
         *_marks(facts),
         *_requests(counts, drops),
         *(_restart(restart) for restart in restarts),
-        *_ledgers(client, sorted(unlogged)),
+        *_ledgers(client, sorted(unlogged) if facts.ledger else []),
+        *_unproved(facts, client),
     )
 
 
@@ -47,6 +48,17 @@ def _restart(restart: ProxyRestart) -> str:
     if restart.unwritten:
         told += f"; good answers just before it whose lines it took along: {restart.unwritten}"
     return told
+
+
+def _unproved(facts: RunFacts, client: ClientLedger | None) -> Iterator[str]:
+    """What only the sample app's own ledger could show."""
+    if facts.ledger or client is None:
+        return
+    yield (
+        "the app keeps no ledger: each request is known to have got one whole answer in time,"
+        " not that a write took effect once, nor that it was answered in its version's shape"
+    )
+    yield "the app does not say who answers: replicas were taken as ready, and answers told apart, by their address"
 
 
 def _ledgers(client: ClientLedger | None, unlogged: list[str]) -> Iterator[str]:

@@ -305,6 +305,8 @@ class RunFacts:
 
     earlier: of each earlier roll between the same versions, whether it dropped something.
     promises: the phases of the schema's plan, in order. serves_as: version -> the name that the plan has for it.
+    ledger: whether the app keeps one; only the sample app does, and no write of another is proved.
+    fleet: of an app without one, the version of each replica that is there at the end.
     """
 
     run: str
@@ -332,6 +334,8 @@ class RunFacts:
     earlier: tuple[bool, ...] = ()
     promises: tuple[Promise, ...] = ()
     serves_as: Mapping[str, str] = field(default_factory=dict)
+    ledger: bool = True
+    fleet: Mapping[str, str] = field(default_factory=dict)
 
     def seconds(self, t_ns: int) -> float:
         """From the start of the roll; negative in the baseline."""

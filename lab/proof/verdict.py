@@ -10,7 +10,7 @@ from lab.proof.bounds import bound
 from lab.proof.breakages import breakages
 from lab.proof.classes import classify, is_drop
 from lab.proof.comparison import compare
-from lab.proof.drops import Fleet, drop_of, fleet_of, left_unanswered, losses
+from lab.proof.drops import Fleet, drop_of, fleet_of, left_unanswered, losses, replica_of, version_of
 from lab.proof.exit_codes import exit_code
 from lab.proof.exposure import ExposureCount, unexposed_doubt
 from lab.proof.join import Joined, join
@@ -47,7 +47,9 @@ def judge(
     judged = count.answered_ok + len(drops)
     exposure = count.exposure.table(measured=client is not None and proxy is not None)
     reasons = (
-        () if client is None else (*doubts(facts, client, proxy, count.classes, judged), *unexposed_doubt(exposure))
+        ()
+        if client is None
+        else (*doubts(facts, client, proxy, count.classes, judged), *unexposed_doubt(exposure, ledger=facts.ledger))
     )
     outcome = _outcome(client, drops, reasons)
     restarts = summarize_restarts(facts, came_back, count.dropped_by, count.unwritten)
@@ -139,8 +141,9 @@ class _Count:
         if joined.end is None:
             self.begun_unanswered += left_unanswered(joined, self.fleet)
             return
-        if joined.end.version is not None:
-            self.versions[joined.end.version] += 1
+        version = self._answered_by(joined, joined.end)
+        if version is not None:
+            self.versions[version] += 1
         if cls is Class.CUT:
             return
         ok = joined.end.outcome is ClientOutcome.OK
@@ -148,6 +151,12 @@ class _Count:
         if not ok:
             self.begun_unanswered += left_unanswered(joined, self.fleet)
         self._sort(joined, joined.end, cls, ok=ok)
+
+    def _answered_by(self, joined: Joined, end: ClientEnd) -> str | None:
+        """The version that says so itself; of an app that does not, the one that the proxy's ledger leads to."""
+        if self.facts.ledger or end.status is None or end.reason is not None:
+            return end.version
+        return version_of(joined, self.fleet)
 
     def _sort(self, joined: Joined, end: ClientEnd, cls: Class, *, ok: bool) -> None:
         dropped = is_drop(cls, is_write=joined.offer.is_write, strict=self.strict)
@@ -165,7 +174,7 @@ class _Count:
                 self.unwritten[joined.unwritten] += 1
         if ok and joined.offer.cohort not in self.slow_cohorts:
             latency = end.t - joined.offer.due
-            self.answers.add(joined.offer.due, latency, end.replica)
+            self.answers.add(joined.offer.due, latency, replica_of(joined))
             objective = self.facts.slow_objective_ms
             self.slow += objective is not None and latency > objective * 1e6
 

@@ -19,6 +19,7 @@ from lab.model import Container, Ending
 from lab.operations.evidence import RunRecord, conclude, keep_log
 from lab.ports import Readiness, Seen
 from lab.proof import Class, Command, Verdict, VerdictOutcome
+from lab.surroundings import Brought, Surroundings
 from lab.traffic import HostSource, Load, LoadPlan
 from tests.component.conftest import Replica, Schema, StartApp
 from tests.lab_world import FAST, ME, ROOT, ProxyProcess, proxy_process
@@ -60,11 +61,12 @@ async def measured(folder: Path, app: Replica, schema: Schema, *, doubles: bool 
     )
     at = schema.conninfo
     database = Database(host=at["host"], port=at["port"], password=at["password"], name=at["dbname"])
+    around = Surroundings(statics=(), brought=frozenset(Brought))
     lab: Any = SimpleNamespace(
         database=lambda: database,
         project=SimpleNamespace(name="default"),
         plan=None,
-        manifest=SimpleNamespace(versions={}),
+        manifest=SimpleNamespace(versions={}, around=around),
     )
     return lambda: conclude(lab, runs / RUN, record)
 

@@ -55,7 +55,7 @@ REFUSED = LabError(id="lease-held", what="somebody is at work", where="pid 7\non
         (["migrate", "expnd"], "Did you mean 'expand'?"),
         (["roll", "v2", "--oder", "start-first"], "No such option: --oder"),
         (["roll", "v2", "--order", "sideways"], "'sideways' is not one of 'start-first', 'stop-first'"),
-        (["roll"], "Missing argument"),
+        (["roll"], "nothing says what to roll to"),
         (["report", "a", "b"], "unexpected extra argument"),
     ],
 )
