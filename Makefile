@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-latency soak-smuggling lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-smuggling lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -68,6 +68,10 @@ soak-crashes: ## the command killed at point after point of a roll under traffic
 soak-engine: ## the rollout engine on virtual time: 500 fleets, 20,000 rollouts, every pair of crashes
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.soak.engine
+
+soak-faults: ## every faulty version rolled for real; seeded, resumable, about 15 minutes
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.soak.faults
 
 soak-latency: ## how often a slower version is found, and an equal one taken for slower; seeded
 	@$(SET_UP) --dev --no-engine

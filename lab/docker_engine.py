@@ -106,8 +106,9 @@ class DockerEngine:
         if seen is None:
             return None
         # The engine sends SIGKILL when the grace time is over, not before: then it was somebody else's.
-        killed = seen.exit_code == _SIGKILLED and took < grace
-        return replace(seen, killed=killed or not asked["State"]["Running"])
+        ended_before, sigkill = not asked["State"]["Running"], seen.exit_code == _SIGKILLED
+        overstayed = sigkill and took >= grace and not (ended_before or seen.oom)
+        return replace(seen, killed=ended_before or (sigkill and took < grace), overstayed=overstayed)
 
     def _seen(self, row: dict[str, Any]) -> Seen:
         labels, state = row["Labels"], _STATES.get(row["State"], Container.EXITED)

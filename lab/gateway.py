@@ -198,6 +198,9 @@ def _route(replica: dict[str, Any]) -> Route:
         requests=replica.get("requests", 0),
         errors=replica.get("errors", 0),
         ejected_by=ejected_by and EjectedBy(ejected_by),
+        ejected_ns=replica.get("ejected_ns"),
+        falls=replica.get("falls", 0),
+        relapses=replica.get("relapses", 0),
     )
 
 

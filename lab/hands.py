@@ -111,7 +111,9 @@ class Hands:
         ended = await self.engine.stop(seen.container_id)
         outcome: dict[str, object] = {"aborted": seen.aborted, "cut": seen.cut}
         outcome["exit_code"] = ended.exit_code if ended else None
-        return outcome | {"oom": bool(ended and ended.oom), "killed": bool(ended and ended.killed)}
+        for what in ("oom", "killed", "overstayed"):
+            outcome[what] = bool(ended and getattr(ended, what))
+        return outcome
 
 
 def made_by(act: Act, version: str, container_id: str = "") -> Replica:

@@ -137,7 +137,8 @@ class Replica:
     """One container filling a slot, as the engine and the proxy see it at one instant.
 
     `place` is None while the proxy does not know it. `proven` means that the proxy would admit it. Times are the
-    proxy's monotonic nanoseconds.
+    proxy's monotonic nanoseconds. `falls`: how often it was ejected, since `ejected_ns` if it is. `relapses`: how often
+    a probe failed after one that had passed.
     """
 
     name: str
@@ -153,6 +154,9 @@ class Replica:
     place: Place | None = None
     health: Health = Health.UP
     ejected_by: EjectedBy | None = None
+    ejected_ns: int | None = None
+    falls: int = 0
+    relapses: int = 0
     proven: bool = False
     in_flight: int = 0
     streams: int = 0

@@ -23,6 +23,8 @@ class Seen:
     oom: bool = False
     killed: bool = False
     """It had ended, or was killed by somebody else, before it could end as asked: what `stop` alone can tell."""
+    overstayed: bool = False
+    """It was asked to end, and had to be killed when its stop grace was over: told by `stop` alone as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,9 @@ class Route:
     requests: int = 0
     errors: int = 0
     ejected_by: EjectedBy | None = None
+    ejected_ns: int | None = None
+    falls: int = 0
+    relapses: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

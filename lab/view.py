@@ -169,7 +169,8 @@ def _act(type: str, d: Mapping[str, Any]) -> tuple[str, str, str] | None:
     if verb == "stop":
         ended = [f"{d[what]} {what}" for what in ("cut", "aborted") if d.get(what)]
         deadline = f", {' and '.join(ended)} at the drain deadline" if ended else ""
-        detail += f", {ending_words(d['exit_code'], oom=d['oom'])}{deadline}"
+        grace = ", killed: it had not ended when its stop grace was over" if d.get("overstayed") else ""
+        detail += f", {ending_words(d['exit_code'], oom=d['oom'])}{grace}{deadline}"
     return d["replica"], _DONE[verb], detail
 
 

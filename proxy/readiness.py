@@ -36,7 +36,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Nothing is up before a probe has passed. `errors` are of connections in a row, whoever made them."""
+    """Nothing is up before a probe has passed. `errors` are of connections in a row, whoever made them.
+
+    `relapses`: how often a failed probe came after one that had passed. `falls`: how often it was ejected.
+    """
 
     passes: int = 0
     failures: int = 0
@@ -47,6 +50,9 @@ class Standing:
     errors: int = 0
     ejections: int = 0
     out_until_ns: int = 0
+    relapses: int = 0
+    falls: int = 0
+    ejected_ns: int | None = None
 
 
 def judge(standing: Standing, readiness: Readiness, *, ok: bool, now_ns: int) -> Standing:
@@ -63,13 +69,15 @@ def judge(standing: Standing, readiness: Readiness, *, ok: bool, now_ns: int) ->
             proven=passes >= readiness.passes and now_ns - since >= readiness.min_ready_ms * 1_000_000,
             health=standing.health if out else HEALTH[Finding.PASS, standing.health],
             ejected_by=standing.ejected_by if out else None,
+            ejected_ns=standing.ejected_ns if out else None,
             errors=standing.errors if out else 0,
         )
     failures = standing.failures + 1
     health = HEALTH[Finding.FAILURES, standing.health] if failures >= readiness.fails else standing.health
     return replace(
-        standing,
+        _fallen(standing, now_ns) if health is Health.EJECTED else standing,
         passes=0,
+        relapses=standing.relapses + (standing.passes > 0),
         passing_since_ns=None,
         proven=False,
         failures=failures,
@@ -85,13 +93,19 @@ def errored(standing: Standing, *, limit: int, out_ns: int, now_ns: int) -> Stan
         return replace(standing, errors=errors)
     ejections = standing.ejections + 1
     return replace(
-        standing,
+        _fallen(standing, now_ns),
         errors=errors,
         ejections=ejections,
         out_until_ns=now_ns + out_ns * ejections,
         health=HEALTH[Finding.ERRORS, standing.health],
         ejected_by="errors",
     )
+
+
+def _fallen(standing: Standing, now_ns: int) -> Standing:
+    if standing.health is Health.EJECTED:
+        return standing
+    return replace(standing, falls=standing.falls + 1, ejected_ns=now_ns)
 
 
 def verdict_on(readiness: Readiness, replica: str, *, status: int, identity: str | None) -> str:

@@ -40,6 +40,8 @@ app = typer.Typer(
 migrate_app = typer.Typer(help="The schema's phases: where it is, and the steps between them.", no_args_is_help=True)
 images_app = typer.Typer(help="The lab's images, for places without a network.", no_args_is_help=True)
 load_app = typer.Typer(help="Traffic without a roll, under the same verdict.", no_args_is_help=True)
+fault_app = typer.Typer(help="Versions of the sample app that are bad on purpose.", no_args_is_help=True)
+app.add_typer(fault_app, name="fault")
 app.add_typer(load_app, name="load")
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(images_app, name="images")

@@ -12,7 +12,7 @@ from lab.latency_log import write_latency_log
 from lab.migrate import forced_reason
 from lab.model import Ending
 from lab.operations.archive import earlier_rolls
-from lab.operations.timeline import deaths_of, services_of, steps_of, swaps_of
+from lab.operations.timeline import deaths_of, overstayed, services_of, steps_of, swaps_of
 from lab.ports import Event
 from lab.proof import (
     AppLog,
@@ -130,6 +130,7 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         swaps=swaps_of(record.events),
         services=services_of(record.events),
         deaths=deaths_of(record.events),
+        overstayed=overstayed(record.events),
         executions=executions,
         parcels=parcels,
         earlier=() if record.command is Command.LOAD else earlier_rolls(folder.parent, record.run, versions),

@@ -111,3 +111,8 @@ def deaths_of(events: Sequence[Event]) -> tuple[Death, ...]:
         Death(replica=e.data["replica"], t_ns=e.t_ns, exit_code=e.data["exit_code"], oom=bool(e.data["oom"]))
         for e in died
     )
+
+
+def overstayed(events: Sequence[Event]) -> tuple[str, ...]:
+    """The replicas that were asked to end and had to be killed."""
+    return tuple(e.data["replica"] for e in events if e.type == "act-done" and e.data.get("overstayed"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from lab.gates import Judgement, Samples, judge
-from lab.model import Cause, Command, Ending, Health, OnFail, RolloutSpec, Strategy
+from lab.model import Cause, Command, Ending, Health, OnFail, Replica, RolloutSpec, Strategy
 from lab.planner.acts import ENDS, EVERYTHING, REPAIRS, UNPREPARED, WATCHES, Leave, acts_of
 from lab.planner.decision import Decision, Over, Refused, Scaled, TryFailed, Turn, Wait
 from lab.planner.fleet import Fleet
@@ -19,6 +19,9 @@ from lab.planner.state import RolloutState
 from lab.transitions import ASKS_FOR, BACKWARDS, HELD, ROLLOUT, STILL, Happening, Phase
 
 HOLD_RETRY_NS = 1_000_000_000
+MOST_FALLS = 3
+"""Who was ready and fell out of rotation so often is no good, however soon it comes back each time."""
+MANY_RELAPSES = 3
 _LEAVES: dict[Phase, Leave] = {
     Phase.ROLLING: EVERYTHING,
     Phase.BAKING: WATCHES,
@@ -179,7 +182,33 @@ class _Look:
         if first is not None and first.joined_ns is not None:
             since = max(first.joined_ns, spec.since_ns, state.since_ns)
             if self.seen.now_ns - since > spec.ready_timeout * _NS:
-                yield self._try_failed(first.slot, first.name, f"never became ready within {spec.ready_timeout:g}s")
+                yield self._try_failed(first.slot, first.name, self._never_ready(first))
+        yield from self._fallen()
+
+    def _never_ready(self, r: Replica) -> str:
+        why = f"never became ready within {self.spec.ready_timeout:g}s"
+        flapping = f": its probes passed and failed in turn, {r.relapses} times"
+        return why + (flapping if r.relapses >= MANY_RELAPSES else "")
+
+    def _fallen(self) -> Iterator[TryFailed]:
+        """Those that were ready once, and then fell out of rotation for long, or again and again."""
+        for r in self.fleet.ailing.values():
+            back_by = self._back_by(r)
+            if back_by is None:
+                continue
+            if r.falls >= MOST_FALLS:
+                yield self._try_failed(r.slot, r.name, f"was ready and not ready in turn, {r.falls} times")
+            elif self.seen.now_ns > back_by:
+                yield self._try_failed(r.slot, r.name, f"was not ready again within {self.spec.ready_timeout:g}s")
+
+    def _back_by(self, r: Replica) -> int | None:
+        """When one of the target that was ejected must be ready again. Who settles keeps the best that there is."""
+        state = self.state
+        if r.ejected_ns is None or r.revision != state.target or r.name in state.spoiled:
+            return None
+        if state.phase is Phase.SETTLING:
+            return None
+        return max(r.ejected_ns, self.spec.since_ns, state.since_ns) + int(self.spec.ready_timeout * _NS)
 
     def _try_failed(self, slot: int, name: str, why: str) -> TryFailed:
         last = self.state.tries.get(slot, 0) >= self.spec.retries and self.state.phase is not Phase.SETTLING
@@ -301,7 +330,7 @@ class _Look:
         if sick is None:
             return Wait(on="the fleet to settle")
         again = ", since the proxy came back" if sick.health is Health.UNPROVEN else " again"
-        return Wait(on=f"{sick.name} to answer its probes{again}")
+        return Wait(on=f"{sick.name} to answer its probes{again}", until_ns=self._back_by(sick))
 
     def _bake_rest(self) -> Wait:
         over_ns = self.state.entered_ns + int(self._bake_seconds() * _NS)

@@ -27,6 +27,8 @@ def notes(
 def _marks(facts: RunFacts) -> Iterator[str]:
     if facts.marks:
         yield f"run with {', '.join(facts.marks)}"
+    if facts.overstayed:
+        yield f"killed when their stop grace was over, as SIGTERM had not ended them: {', '.join(facts.overstayed)}"
 
 
 def _requests(counts: Mapping[Class, int], drops: tuple[Drop, ...]) -> Iterator[str]:

@@ -304,6 +304,7 @@ class RunFacts:
     """`executions` or `parcels` None: the database was not read, so no write is proved by it.
 
     earlier: of each earlier roll between the same versions, whether it dropped something.
+    overstayed: replicas that had to be killed, as they had not ended when their stop grace was over.
     promises: the phases of the schema's plan, in order. serves_as: version -> the name that the plan has for it.
     ledger: whether the app keeps one; only the sample app does, and no write of another is proved.
     fleet: of an app without one, the version of each replica that is there at the end.
@@ -329,6 +330,7 @@ class RunFacts:
     swaps: tuple[Swap, ...] = ()
     services: tuple[Service, ...] = ()
     deaths: tuple[Death, ...] = ()
+    overstayed: tuple[str, ...] = ()
     executions: tuple[Execution, ...] | None = None
     parcels: frozenset[int] | None = None
     earlier: tuple[bool, ...] = ()

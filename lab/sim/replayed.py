@@ -277,6 +277,7 @@ class Hands:
             exit_code=done["exit_code"],
             oom=done["oom"],
             killed=done["killed"],
+            overstayed=done.get("overstayed", False),
         )
 
     async def delete(self, container_id: str) -> None:

@@ -274,12 +274,15 @@ class SimWorld:
     def _sickens(self, name: str) -> None:
         sim = self.sims.get(name)
         if sim is not None and sim.replica.alive and sim.replica.place is not None:
-            self._set(name, proven=False, health=Health.EJECTED, probe=BAD)
+            r = sim.replica
+            since = self.now_ns() if r.ejected_ns is None else r.ejected_ns
+            falls = r.falls + (r.health is not Health.EJECTED)
+            self._set(name, proven=False, health=Health.EJECTED, probe=BAD, ejected_ns=since, falls=falls)
 
     def _recovers(self, name: str) -> None:
         sim = self.sims.get(name)
         if sim is not None and sim.replica.alive and not self.database_down:
-            self._set(name, proven=True, health=Health.UP, probe=GOOD)
+            self._set(name, proven=True, health=Health.UP, probe=GOOD, ejected_ns=None)
 
     def _dies(self, name: str) -> None:
         if name in self.sims and self.sims[name].replica.alive:

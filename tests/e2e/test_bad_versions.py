@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ROOT, LabCommand
+from tests.e2e.conftest import LabCommand
+from tests.fault_evidence import assert_blast_is_what_the_app_says, assert_whole, folder, said_by
 
 pytestmark = pytest.mark.docker
 PROJECT = "e2e-bad"
@@ -23,62 +22,10 @@ def lab(new_lab: Callable[[str], LabCommand]) -> LabCommand:
     return made
 
 
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    """A run's requests in the app's own logs: (status, when) by id at one version, and those that others answered."""
-
-    begun: set[str]
-    ended: dict[str, tuple[int, int]]
-    elsewhere: set[str]
-
-    def ends(self, *, until_ns: int) -> tuple[int, int]:
-        """(answers, server errors) until then."""
-        statuses = [status for status, t in self.ended.values() if t <= until_ns]
-        return len(statuses), sum(status >= 500 for status in statuses)
-
-
-def folder(verdict: Any) -> Path:
-    return ROOT / ".lab" / PROJECT / "runs" / str(verdict["run"]["run"])
-
-
-def said_by(version: str, verdict: Any) -> Said:
-    said = Said(begun=set(), ended={}, elsewhere=set())
-    for path in (folder(verdict) / "logs").iterdir():
-        rows = [json.loads(line) for line in path.read_text().splitlines() if line.startswith('{"e":')]
-        its = any(row["e"] == "start" and row["version"] == version for row in rows)
-        for row in rows:
-            if row["e"] not in {"begin", "end"} or not row["id"].startswith(f"{verdict['run']['run']}-"):
-                continue
-            if its and row["e"] == "begin":
-                said.begun.add(row["id"])
-            elif its:
-                said.ended[row["id"]] = (row["status"], row["t"])
-            elif row["e"] == "end":
-                said.elsewhere.add(row["id"])
-    return said
-
-
-def assert_blast_is_what_the_app_says(verdict: Any, version: str) -> None:
-    """And every drop of the run is one of the bad version's own."""
-    blast, drops, said = verdict["blast"], verdict["drops"], said_by(version, verdict)
-    assert blast["version"] == version
-    assert said.ended
-    assert (blast["answered"], blast["errors"]) == said.ends(until_ns=2**63)
-    saved = (said.begun - set(said.ended)) & said.elsewhere
-    # what was on its way to a replica that died is in no log of the app
-    unread = sum(drop["app_saw"] == "not begun" for drop in drops)
-    assert blast["unanswered"] == len(said.begun) - len(said.ended) - len(saved) + unread
-    assert blast["share"] == round((blast["answered"] + blast["unanswered"]) / verdict["offered"], 4)
-    assert {drop["version"] for drop in drops} <= {version}
-    assert verdict["dropped"] == blast["errors"] + blast["unanswered"]
-
-
 def assert_back_on_v1(lab: LabCommand, verdict: Any) -> None:
     assert verdict["run"]["rollout"] == "rolled-back", verdict["run"]
     assert verdict["exit_code"] == 1
-    status = lab.status()
-    assert (status["version"], status["ready"], status["replicas_wanted"]) == ("v1", 3, 3)
-    assert [(r["version"], r["state"]) for r in status["replicas"]] == [("v1", "ready")] * 3
+    assert_whole(lab.status(), "v1")
 
 
 def test_a_version_that_dies_after_it_was_ready_is_rolled_back_and_only_its_deaths_drop_anything(
@@ -95,7 +42,7 @@ def test_a_version_that_dies_after_it_was_ready_is_rolled_back_and_only_its_deat
     for drop in verdict["drops"]:
         late = died[drop["replica"]]["when_s"] - drop["when_s"]
         assert -1 < late < 5, "a death is told when the controller looks again"
-    assert_blast_is_what_the_app_says(verdict, DIES)
+    assert_blast_is_what_the_app_says(PROJECT, verdict, DIES)
     assert verdict["blast"]["errors"] == 0
     assert verdict["blast"]["replicas"] >= 4
 
@@ -108,13 +55,13 @@ def test_a_version_that_answers_errors_is_rolled_back_by_its_gate_with_the_numbe
     assert reason.startswith("error-ratio 3")
     assert reason.endswith(" requests), limit 5.00%")
     errors, of = (int(word) for word in reason.partition("(")[2].split(" requests")[0].split(" of "))
-    events = [json.loads(line) for line in (folder(verdict) / "events.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (folder(PROJECT, verdict) / "events.jsonl").read_text().splitlines()]
     (judged,) = [event["t_ns"] for event in events if event["type"] == "version-failed"]
-    said = said_by(ERRS, verdict)
+    said = said_by(ERRS, PROJECT, verdict)
     some_before, by_then = said.ends(until_ns=judged - 2 * SECOND), said.ends(until_ns=judged)
     assert max(50, some_before[0]) <= of <= by_then[0]
     assert some_before[1] <= errors <= by_then[1]
-    assert_blast_is_what_the_app_says(verdict, ERRS)
+    assert_blast_is_what_the_app_says(PROJECT, verdict, ERRS)
     assert (blast["replicas"], blast["unanswered"]) == (1, 0)
     report = lab("report").out
     assert f"  blast  {ERRS} answered {blast['answered']} requests in " in report
@@ -127,6 +74,6 @@ def test_without_a_gate_it_is_rolled_out_and_the_verdict_fails_it(lab: LabComman
     assert (verdict["run"]["rollout"], verdict["outcome"], verdict["exit_code"]) == ("done", "fail", 1)
     assert set(verdict["dropped_by_class"]) == {"server_error"}
     assert {(drop["made_by"], drop["status"]) for drop in verdict["drops"]} == {("app", 500)}
-    assert_blast_is_what_the_app_says(verdict, ERRS)
+    assert_blast_is_what_the_app_says(PROJECT, verdict, ERRS)
     assert verdict["blast"]["errors"] > 50
     assert lab.status()["version"] == ERRS

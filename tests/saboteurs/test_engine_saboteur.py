@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.gates import Gate, Judgement, Measure, Verdict
-from lab.model import Command, Container, Ending, Place, Verb
+from lab.model import Command, Container, Ending, OnFail, Place, Verb
 from lab.planner import Fleet, RolloutState
 from lab.planner import fleet as fleet_module
 from lab.sim import Behaviour
@@ -34,6 +34,8 @@ def trials() -> Iterator[Trial]:
     yield Trial(spec=spec_of(3, 1, 1), behaviours={"v2": NEVER}, right=Ending.ROLLED_BACK)
     yield Trial(spec=spec_of(3, 0, 1), behaviours={"v2": DIES}, right=Ending.ROLLED_BACK)
     yield Trial(spec=spec_of(3, 1, 0, progress_timeout=20.0), behaviours={"v2": FALLS_ILL}, chaos=True)
+    settling = spec_of(3, 1, 0, progress_timeout=20.0, on_fail=OnFail.ABORT)
+    yield Trial(spec=settling, behaviours={"v2": FALLS_ILL}, chaos=True)
     yield Trial(spec=spec_of(2, 1, 0, bake=3.0))
     yield Trial(spec=spec_of(2, 1, 0), happens={4: kill(0)}, right=Ending.DONE)
     yield Trial(spec=spec_of(2, 1, 0, hold_timeout=9.0), happens={3: away("engine_gone", 3)})

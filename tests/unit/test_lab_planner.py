@@ -98,6 +98,40 @@ def test_a_wait_names_what_it_waits_for_and_until_when() -> None:
     assert first == Wait(on="app-1.2 to answer its probes, since the proxy came back")
 
 
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("ill-for-long", "was not ready again within 30s"),
+        ("ill-again", "was ready and not ready in turn, 3 times"),
+        ("flapping", "never became ready within 30s: its probes passed and failed in turn, 40 times"),
+    ],
+)
+def test_who_does_not_stay_ready_fails_its_try(state: str, why: str) -> None:
+    sick = fleet("1.1 old ready", f"1.2 new {state}")
+
+    assert decided(sick, spec(1, 1, 0)) == TryFailed(slot=1, replica="app-1.2", reason=why, last=True)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "more"),
+    [
+        (["1.2 new ill"], {}),  # there is time
+        (["1.2 new ill-for-long"], {"since_ns": NOW - 5 * SECOND}),  # nobody looked, or it was resumed
+        (["1.2 new ill-for-long"], {"phase": Phase.SETTLING}),  # nothing better is to come
+        (["1.1 old ill-for-long", "2.2 new ready"], {}),  # no doing of this rollout
+        (["1.1 old ill-for-long", "2.2 new ill-for-long"], {}),  # what they share fails, no version
+    ],
+)
+def test_an_illness_that_proves_nothing_fails_no_try(replicas: list[str], more: dict[str, Any]) -> None:
+    assert not isinstance(decided(fleet(*replicas), spec(len(replicas), 1, 0), **more), TryFailed)
+
+
+def test_a_wait_for_one_that_was_ready_ends_when_it_fails() -> None:
+    decision = decided(fleet("1.2 new ill"), spec(1, 1, 0))
+
+    assert decision == Wait(on="app-1.2 to answer its probes again", until_ns=NOW + SECOND)
+
+
 def test_a_wait_for_a_drain_says_what_does_not_end_by_itself() -> None:
     old = replace(replica("1.1 old draining"), in_flight=7, streams=1, websockets=2)
     decision = decided((old, replica("1.2 new ready")), spec(1, 1, 0))

@@ -142,6 +142,7 @@ SHOWN = [
     line("act-done", 36, **about("1.1", "stop", exit_code=137, oom=False, aborted=2)),
     line("act-done", 36, **about("1.1", "stop", exit_code=0, oom=False, aborted=2, cut=3)),
     line("act-done", 36, **about("1.1", "stop", exit_code=0, oom=False, aborted=0, cut=1)),
+    line("act-done", 46, **about("1.1", "stop", exit_code=137, oom=False, aborted=0, overstayed=True)),
     line("act-done", 36, **about("10.12", "stop", exit_code=None, oom=False, aborted=0)),
     line("act-done", 6.1, **about("1.1", "delete")),
     line("act-done", 7, **about("1.1", "restore", epoch=9)),

@@ -252,3 +252,15 @@ def test_the_work_grows_with_the_requests_and_not_faster() -> None:
     verdict = world.judge_bytes(client, proxy, apps)
     assert time.process_time() - begun < 5  # under a second unless others keep the cores busy
     assert (verdict.outcome, verdict.judged) == (PASS, 20_000)
+
+
+def test_who_had_to_be_killed_is_told_and_alone_drops_nothing() -> None:
+    world = tell(good_write(), good(), good())
+    world.facts = replace(world.facts, overstayed=("app-1.1", "app-2.1"))
+
+    assert world.verdict().outcome is PASS
+    assert any("killed when their stop grace was over" in note and "app-1.1, app-2.1" in note for note in notes(world))
+
+
+def notes(world: World) -> tuple[str, ...]:
+    return world.verdict().notes

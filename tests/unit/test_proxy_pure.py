@@ -11,7 +11,7 @@ from proxy.event_stream import EventBoundary
 from proxy.fields import Framing
 from proxy.frames import FrameBoundary, close_frame
 from proxy.lease import Leases
-from proxy.readiness import Readiness, Standing, judge, pause_ms, verdict_on
+from proxy.readiness import Readiness, Standing, errored, judge, pause_ms, verdict_on
 from proxy.requests import Inbound, Refusal, RequestReader, forwarding_lines, request_head
 from proxy.settings import Limits, from_environment
 from proxy.transitions import Health
@@ -78,6 +78,19 @@ def test_what_fails_for_long_is_probed_less_and_less_often_and_is_noticed_late_b
         waited += pause
     assert pause == READINESS.interval_ms
     assert max(late) < 0.06
+
+
+def test_how_often_it_relapsed_and_fell_and_since_when_is_kept() -> None:
+    fall = [(True, 0), (False, 1), (False, 2), (False, 3), (False, 4)]
+    fallen = after(*fall)
+    again = after(*fall, (True, 5), (False, 6), (True, 7), (False, 8), (False, 9), (False, 10))
+
+    assert (fallen.relapses, fallen.falls, fallen.ejected_ns) == (1, 1, 3 * MS)
+    assert after(*fall, (True, 5)).ejected_ns is None
+    assert (again.relapses, again.falls, again.ejected_ns) == (3, 2, 10 * MS)
+    out = errored(errored(after((True, 0)), limit=2, out_ns=MS, now_ns=1), limit=2, out_ns=MS, now_ns=2)
+    assert (out.falls, out.ejected_ns) == (1, 2)
+    assert judge(out, READINESS, ok=False, now_ns=3).falls == 1
 
 
 def test_one_that_was_up_is_given_a_tenth_of_the_interval_between_the_failures_that_eject_it() -> None:
