@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import ssl
 
 PING_SECONDS = 2.0
+_DENIED, _NO_SOCKET, _SILENT = "permission denied", "no such socket", "nothing listens there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,11 @@ def ping(candidate: Candidate) -> str:
         link.request("GET", "/_ping")
         status = link.getresponse().status
     except FileNotFoundError:
-        return "no such socket"
+        return _NO_SOCKET
     except PermissionError:
-        return "permission denied"
+        return _DENIED
     except ConnectionRefusedError:
-        return "nothing listens there"
+        return _SILENT
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     finally:
@@ -65,19 +66,18 @@ def ping(candidate: Candidate) -> str:
 
 
 def resolve(environ: Mapping[str, str], home: Path, probe: Probe = ping) -> Endpoint:
-    """Return the first endpoint that answers; EngineError `docker-unreachable` names all that were tried."""
+    """Return the first endpoint that answers; EngineError names all that were tried.
+
+    Its id is `docker-permission`, `docker-down` (no engine has its socket there, or listens) or `docker-unreachable`.
+    """
     tried: list[str] = []
     for candidate in candidates(environ, home):
         reason = probe(candidate)
         if not reason:
             return Endpoint(url=candidate.url, source=candidate.source, tried=tuple(tried), tls_dir=candidate.tls_dir)
         tried.append(f"{candidate.url} ({candidate.source}): {reason}")
-    raise EngineError(
-        id="docker-unreachable",
-        what="no Docker engine answers",
-        where="; ".join(tried),
-        fix=_fix(tried),
-    )
+    id, what, fix = _diagnosis(tried, environ.get("USER") or "this user")
+    raise EngineError(id=id, what=what, where="; ".join(tried), fix=fix)
 
 
 def candidates(environ: Mapping[str, str], home: Path) -> tuple[Candidate, ...]:
@@ -176,7 +176,12 @@ def _tls(folder: Path | None) -> "ssl.SSLContext":
     return context
 
 
-def _fix(tried: list[str]) -> str:
-    if any(reason.endswith("permission denied") for reason in tried):
-        return "sudo usermod -aG docker $USER, then log in again"
-    return "start Docker (Docker Desktop, colima start, or: sudo systemctl start docker), or set DOCKER_HOST"
+def _diagnosis(tried: list[str], user: str) -> tuple[str, str, str]:
+    """(id, what, fix): who may not ask, what does not run and what cannot be reached are mended in different ways."""
+    if any(reason.endswith(_DENIED) for reason in tried):
+        fix = f"sudo usermod -aG docker {user}, then log in again"
+        return "docker-permission", f"Docker is there, and {user} may not ask it", fix
+    start = "start Docker (Docker Desktop, colima start, or: sudo systemctl start docker)"
+    if all(reason.endswith((_NO_SOCKET, _SILENT)) for reason in tried):
+        return "docker-down", "Docker does not run", f"{start}, or set DOCKER_HOST"
+    return "docker-unreachable", "no Docker engine answers", f"{start}; or mend DOCKER_HOST or the docker context"

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,10 @@ class Manifest:
     def version(self, name: str) -> Version:
         if name not in self.versions:
             known = ", ".join(sorted(self.versions))
+            near = get_close_matches(name, self.versions, n=1)
             raise UsageError(
                 id="unknown-version",
-                what=f"there is no version {name!r}",
+                what=f"there is no version {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
                 fix=f"use one of: {known}; versions stand in {self.path.name} under x-lab",
             )
         return self.versions[name]

@@ -16,6 +16,7 @@ from lab.images import bases, parts
 from lab.images.bases import Kind
 from lab.images.parts import Part
 from lab.images.store import Store
+from lab.port_owner import port_owner
 from lab.project import is_free, recorded_port
 
 WANTED_DISK = 4 * 1024**3
@@ -148,6 +149,5 @@ def _running(lab: Lab) -> Iterator[Check]:
         return
     port = recorded_port(lab.project) or lab.port
     free = is_free(port)
-    yield check(
-        "port", free, f"Port {port} is {'free' if free else 'taken'}", "stop what listens there, or lab up --port N"
-    )
+    told = "is free" if free else f"is taken by {port_owner(port, lab.host.everybody())}"
+    yield check("port", free, f"Port {port} {told}", "stop what listens there, or lab up --port N")

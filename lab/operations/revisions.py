@@ -14,7 +14,12 @@ from lab.sections import BadKeyError
 
 
 def ensure_revision(lab: Lab, version: Version, images: Images, *, replicas: int) -> Revision:
-    """Return the revision of that version with exactly this image and environment, recorded now if it is new."""
+    """Return the revision of that version with exactly this image and environment, recorded now if it is new.
+
+    EngineError `image-missing` before Compose is asked, which would look for the image in a registry.
+    """
+    if version.image:
+        lab.host.image_id(version.image)
     spec, image_id = _spec_of(lab, version, images, replicas)
     known = lab.history().revisions
     for revision in sorted(known.values(), key=lambda r: -r.number):

@@ -7,6 +7,7 @@ from lab.assembly import Lab
 from lab.docker_host import Static
 from lab.errors import LabError
 from lab.images import Images
+from lab.port_owner import port_owner
 from lab.project import is_free
 from lab.surroundings import PROXY, Until
 
@@ -80,6 +81,6 @@ def _check_port(lab: Lab) -> None:
     if not is_free(lab.port):
         raise LabError(
             id="port-taken",
-            what=f"port {lab.port} of 127.0.0.1 is taken by another program",
-            fix=f"stop that program, or choose another port: lab up --port {lab.port + 1}",
+            what=f"port {lab.port} of 127.0.0.1 is taken by {port_owner(lab.port, lab.host.everybody())}",
+            fix=f"stop that, or choose another port: lab up --port {lab.port + 1}",
         )

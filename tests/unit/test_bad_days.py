@@ -1,0 +1,228 @@
+"""What may be wrong around the lab, each told with what, where and the fix, and before anything is touched."""
+
+import http.server
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.assembly import Lab
+from lab.endpoint import resolve
+from lab.errors import EngineError, Exit, LabError
+from lab.manifest import Version, read_manifest
+from lab.operations import statics
+from lab.operations.revisions import ensure_revision
+from lab.port_owner import port_owner
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/reference/bad-days.md"
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield int(server.getsockname()[1])
+
+
+# a port that is taken
+
+
+def test_a_port_is_told_with_the_process_that_has_it() -> None:
+    with listening() as port:
+        assert port_owner(port, []) == f"{Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
+
+
+def test_a_port_that_a_container_publishes_is_told_with_the_container() -> None:
+    rows = [
+        {"Names": ["/db"], "Ports": [{"PrivatePort": 5432}]},
+        {"Names": ["/lab-other_proxy_1"], "Ports": [{"PrivatePort": 8080, "PublicPort": 8099}]},
+    ]
+
+    assert port_owner(8099, rows) == "container lab-other_proxy_1"
+
+
+def test_a_port_whose_owner_cannot_be_seen_is_told_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1\n"
+    (tmp_path / "net/tcp").write_text("  sl  local_address rem_address   st\n" + line)
+
+    assert port_owner(1, [], proc=tmp_path) == "another program"
+
+
+def test_up_says_who_has_its_port_before_it_starts_anything() -> None:
+    with listening() as port:
+        lab: Any = SimpleNamespace(port=port, host=SimpleNamespace(everybody=list))
+        with pytest.raises(LabError) as caught:
+            statics._check_port(lab)
+
+    assert (caught.value.id, caught.value.exit_code) == ("port-taken", Exit.ENVIRONMENT)
+    assert f"port {port} of 127.0.0.1 is taken by " in caught.value.what
+    assert f"(pid {os.getpid()})" in caught.value.what
+    assert f"lab up --port {port + 1}" in caught.value.fix
+
+
+# no engine
+
+
+class Broken(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(500)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def broken_engine() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), Broken) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"tcp://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def diagnosed(host: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> EngineError:
+    monkeypatch.setattr("lab.endpoint._known_sockets", lambda _environ, _home: [home / "docker.sock"])
+    with pytest.raises(EngineError) as caught:
+        resolve({"DOCKER_HOST": host, "USER": "ann"}, home)
+    assert caught.value.exit_code == Exit.ENVIRONMENT
+    assert host in caught.value.where
+    return caught.value
+
+
+def test_an_engine_that_does_not_run_is_told_from_one_that_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening() as closed:
+        pass
+    for host in (f"unix://{tmp_path}/none.sock", f"tcp://127.0.0.1:{closed}"):
+        down = diagnosed(host, tmp_path, monkeypatch)
+        assert (down.id, down.what) == ("docker-down", "Docker does not run")
+        assert "start Docker" in down.fix
+
+    with broken_engine() as host:
+        unreachable = diagnosed(host, tmp_path, monkeypatch)
+    assert unreachable.id == "docker-unreachable"
+    assert "answers 500 to a ping" in unreachable.where
+    assert "DOCKER_HOST or the docker context" in unreachable.fix
+
+
+def test_an_engine_that_may_not_be_asked_is_told_as_that_whoever_else_is_silent(tmp_path: Path) -> None:
+    def probe(candidate: Any) -> str:
+        return "permission denied" if "var/run" in candidate.url else "no such socket"
+
+    with pytest.raises(EngineError) as caught:
+        resolve({"USER": "ann"}, tmp_path, probe)
+
+    assert caught.value.id == "docker-permission"
+    assert "ann may not ask it" in caught.value.what
+    assert "usermod -aG docker ann" in caught.value.fix
+
+
+# a version that cannot be
+
+
+def test_a_version_that_is_nearly_another_is_asked_about() -> None:
+    manifest = read_manifest(ROOT / "compose/lab.yaml")
+    with pytest.raises(LabError) as near:
+        manifest.version("v2-never-redy")
+    with pytest.raises(LabError) as far:
+        manifest.version("shop")
+
+    assert near.value.what == "there is no version 'v2-never-redy'; did you mean 'v2-never-ready'?"
+    assert far.value.what == "there is no version 'shop'"
+
+
+def test_an_image_that_is_missing_is_told_before_compose_is_asked_for_anything() -> None:
+    def missing(image: str) -> str:
+        raise EngineError(id="image-missing", what=f"there is no image {image}")
+
+    def touched(*_: object, **__: object) -> None:
+        raise AssertionError("Compose was asked")
+
+    lab: Any = SimpleNamespace(host=SimpleNamespace(image_id=missing), compose=touched)
+    version = Version(name="v9", serves_as="v9", image="shop:9", environment={})
+    with pytest.raises(EngineError, match="no image shop:9"):
+        ensure_revision(lab, version, images=None, replicas=3)  # type: ignore[arg-type]  # it comes before they are needed
+
+
+# whose lab, and is there one
+
+
+def lab_with(**parts: Any) -> Lab:
+    """A lab whose parts are these."""
+    lab = Lab(project=SimpleNamespace(name="shop", home="/home/ann/lab"))  # type: ignore[arg-type]
+    vars(lab).update(parts)
+    return lab
+
+
+def test_a_lab_of_another_checkout_is_told_with_its_folder() -> None:
+    lab = lab_with(docker=SimpleNamespace(home_of_others=lambda: "/home/bob/lab"))
+    with pytest.raises(LabError) as caught:
+        lab.refuse_another_checkout()
+
+    assert (caught.value.id, caught.value.exit_code) == ("other-checkout", Exit.ENVIRONMENT)
+    assert caught.value.what.endswith("belongs to another checkout: /home/bob/lab")
+    assert "--project NAME" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("static", "why"),
+    [
+        ({}, "proxy not running"),
+        ({"proxy": SimpleNamespace(running=False, ports={})}, "proxy not running"),
+        ({"proxy": SimpleNamespace(running=True, ports={})}, "proxy publishes no port 9000"),
+    ],
+)
+def test_no_lab_or_a_proxy_that_is_gone_is_told_with_the_way_to_have_it_again(static: Any, why: str) -> None:
+    with pytest.raises(LabError) as caught:
+        lab_with(host=SimpleNamespace(static=lambda: static)).gateway()
+
+    assert (caught.value.id, caught.value.exit_code) == ("lab-not-up", Exit.ENVIRONMENT)
+    assert caught.value.what == f"the lab 'shop' is not up: {why}"
+    assert caught.value.fix == "lab up --project shop"
+
+
+# clocks
+
+WALL = re.compile(r"\btime\.time\(|\btime\.time_ns\(|datetime\.now\(|\bstrftime\(|\btime\.ctime\(|utcnow\(")
+MAY_ASK = {
+    "lab/cli/_detach.py": "a file's name",
+    "lab/inbox.py": "shown",
+    "lab/journal.py": "shown",
+    "lab/migrate/clone.py": "a database's name, and whether it is an hour old",
+    "lab/operations/gc.py": "whether an image is hours old",
+    "lab/operations/run.py": "a run's name",
+    "lab/operations/schema.py": "how long an old version was quiet: never more than since the lab looked",
+    "lab/operations/up.py": "a run's name",
+}
+"""Who asks the wall clock, and what for. Nothing that is decided while a rollout runs may stand here."""
+
+
+def test_nothing_but_names_and_what_is_shown_asks_the_wall_clock() -> None:
+    asks = set()
+    for package in ("lab", "proxy", "sample_app", "loadtest"):
+        for path in (ROOT / package).rglob("*.py"):
+            if WALL.search(path.read_text()):
+                asks.add(str(path.relative_to(ROOT)))
+
+    assert asks == set(MAY_ASK)
+
+
+# the page
+
+
+def test_the_page_of_bad_days_names_errors_that_there_are() -> None:
+    named = set(re.findall(r"^\|[^|]+\| `([a-z-]+)`", PAGE.read_text(), re.MULTILINE))
+    source = "".join(path.read_text() for path in (ROOT / "lab").rglob("*.py"))
+
+    assert named
+    assert {name for name in named if f'"{name}"' not in source} == set()
