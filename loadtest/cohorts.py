@@ -9,6 +9,7 @@ from typing import Any
 
 from loadtest.event_stream import EventStream
 from loadtest.live import Session, play
+from loadtest.messages import Reply
 from loadtest.oracle import Check
 from loadtest.outcomes import Outcome
 from loadtest.sender import Ask, Sender
@@ -26,6 +27,15 @@ class Answered:
     id: str
     version: str | None
     data: Data | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """As `Answered`, of a file."""
+
+    id: str
+    version: str | None
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +114,25 @@ class Turn:
         )
         data = judgement.data if judgement.outcome is Outcome.OK and isinstance(judgement.data, dict) else None
         return Answered(id=request_id, version=judgement.version, data=data)
+
+    def fetch(self, path: str, *, check: Check, writer: str | None = None) -> "Fetched":
+        """A file, in no envelope: the check is given the Reply."""
+        ask = Ask(
+            cohort=self.cohort,
+            method="GET",
+            path=path,
+            due=self.due,
+            check=check,
+            sealed=False,
+            headers={"Accept": "*/*"},
+            follows=self.follows,
+            timed=self.timed,
+            writer=writer,
+        )
+        request_id, judgement = self.sender.send(ask)
+        right = judgement.outcome is Outcome.OK and isinstance(judgement.data, Reply)
+        body = judgement.data.body if right and isinstance(judgement.data, Reply) else None
+        return Fetched(id=request_id, version=judgement.version, body=body)
 
     def _play(self, session: Session) -> None:
         ask = Ask(

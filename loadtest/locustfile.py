@@ -11,6 +11,7 @@ from typing import Any
 from loadtest.cohorts import Turn, cohort
 from loadtest.mixes import Truth
 from loadtest.open_loop import OpenLoopUser
+from loadtest.pages import check_api, check_html, check_script, needs_of
 from loadtest.parcels import (
     STATUSES,
     Known,
@@ -104,6 +105,20 @@ class ParcelUser(OpenLoopUser):
 
     def _read_back(self, turn: Turn | None, stored: Stored) -> bool:
         return turn is not None and self._read(turn, stored)
+
+    @cohort(weight=6, requests=3)
+    def browser(self, turn: Turn) -> None:
+        """A page, the script that it names, and what that script asks for: each from whichever replica answers."""
+        page = turn.fetch("/", check=check_html)
+        needs = needs_of(page.body, page.version) if page.body and page.version else None
+        scripted = turn.then(after=page.id) if needs else None
+        if needs is None or scripted is None:
+            return
+        script = scripted.fetch(needs.script, check=partial(check_script, needs=needs), writer=needs.version)
+        asking = turn.then(after=script.id) if script.body else None
+        if asking is not None:
+            check = partial(check_api, needs=needs, limit=_PAGE)
+            asking.get(f"/parcels?after=0&limit={_PAGE}", check=check, writer=needs.version)
 
     @cohort(slow=True)
     def slow(self, turn: Turn) -> None:

@@ -14,6 +14,7 @@ from sample_app.envelope import Sender
 from sample_app.faults import Fuse
 from sample_app.lifecycle import Lifecycle
 from sample_app.live import Live, Seal
+from sample_app.page import Front
 from sample_app.readiness import Readiness
 
 
@@ -34,6 +35,15 @@ class Answer:
     status: HTTPStatus = HTTPStatus.OK
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """An answer for a browser, in no envelope."""
+
+    body: bytes
+    content_type: str
+    cached: bool = False
+
+
 class NotFoundError(LookupError):
     """There is nothing of that name; the message says of which."""
 
@@ -48,6 +58,16 @@ class Endpoints:
     readiness: Readiness
     lifecycle: Lifecycle
     fuse: Fuse
+    front: Front
+
+    async def page(self, _call: Call) -> File:
+        return File(body=self.front.page, content_type="text/html")
+
+    async def script(self, call: Call) -> File:
+        body = self.front.scripts.get(call.request.match_info["name"])
+        if body is None:
+            raise NotFoundError(f"this version has no {call.request.path}")
+        return File(body=body, content_type="text/javascript", cached=True)
 
     async def create_parcel(self, call: Call) -> Answer:
         columns = inputs.new_parcel(await call.request.read(), self.code)

@@ -12,13 +12,14 @@ from aiohttp import web
 from sample_app import envelope, faults, log
 from sample_app.app_code import Code
 from sample_app.database import Database, DatabaseError
-from sample_app.endpoints import Answer, Call, Endpoints, NotFoundError
+from sample_app.endpoints import Answer, Call, Endpoints, File, NotFoundError
 from sample_app.envelope import Sender
 from sample_app.faults import AskedForError, Connections, Fuse, Mishaps
 from sample_app.inputs import BadInputError
 from sample_app.lease import Lease, VersionGoneError
 from sample_app.lifecycle import Lifecycle
 from sample_app.live import Live, hand_over
+from sample_app.page import front
 from sample_app.readiness import Readiness
 from sample_app.settings import Settings
 
@@ -35,7 +36,7 @@ _ANSWERS = {
     NotFoundError: (HTTPStatus.NOT_FOUND, "not-found"),
 }
 
-Endpoint = Callable[[Call], Awaitable[Answer | Live]]
+Endpoint = Callable[[Call], Awaitable[Answer | File | Live]]
 
 
 async def serve(settings: Settings, code: Code) -> None:
@@ -57,6 +58,7 @@ async def serve(settings: Settings, code: Code) -> None:
         readiness=readiness,
         lifecycle=lifecycle,
         fuse=fuse,
+        front=front(code.name, settings.page),
     )
     responder = Responder(
         sender=sender,
@@ -152,11 +154,21 @@ class Responder:
         except Exception as error:  # noqa: BLE001 - a bug of ours is still answered, and said in the log
             log.write("error", id=call.request_id, code="internal", message=repr(error))
             return self._error(call, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", type(error).__name__)
+        return self._given(call, answer)
+
+    def _given(self, call: Call, answer: Answer | File | Live) -> web.Response | Live:
         if isinstance(answer, Live):
             answer.response.headers.update(self._names(call))
             return answer
+        if isinstance(answer, File):
+            return self._file(call, answer)
         body = envelope.seal(request_id=call.request_id, sender=self._sender, data=answer.data)
         return self._response(call, answer.status, body)
+
+    def _file(self, call: Call, file: File) -> web.Response:
+        keep = "public, max-age=31536000, immutable" if file.cached else "no-store"
+        headers = {**self._names(call), "Cache-Control": keep}
+        return web.Response(body=file.body, headers=headers, content_type=file.content_type, charset="utf-8")
 
     def _database_error(self, call: Call, error: DatabaseError) -> web.Response:
         about = {"statement": error.statement} if error.statement else {}
@@ -204,6 +216,8 @@ def _application(responder: Responder, endpoints: Endpoints) -> web.Application:
             web.get("/parcels", handler(endpoints.list_parcels), allow_head=False),
             web.get("/parcels/{id:[0-9]{1,18}}", handler(endpoints.read_parcel), allow_head=False),
             web.patch("/parcels/{id:[0-9]{1,18}}", handler(endpoints.change_parcel)),
+            web.get("/", handler(endpoints.page), allow_head=False),
+            web.get("/assets/{name:[a-z0-9.]{1,64}}", handler(endpoints.script), allow_head=False),
             web.get("/slow", handler(endpoints.slow), allow_head=False),
             web.get("/stream", handler(endpoints.stream), allow_head=False),
             web.get("/ws", handler(endpoints.socket), allow_head=False),

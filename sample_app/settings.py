@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sample_app import faults
 from sample_app.faults import Chosen
+from sample_app.page import Form
 
 
 class SettingsError(ValueError):
@@ -22,6 +23,7 @@ class Settings:
     fault_seed: str
     port: int
     grace_seconds: float
+    page: Form
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -38,7 +40,14 @@ def read(environ: Mapping[str, str]) -> Settings:
         fault_seed=environ.get("APP_FAULT_SEED", "1"),
         port=int(_number("PORT", environ.get("PORT", "8080"), most=65535)),
         grace_seconds=_number("APP_GRACE_SECONDS", environ.get("APP_GRACE_SECONDS", "30"), most=3600),
+        page=Form(_one_of("APP_PAGE", environ.get("APP_PAGE", Form.SAFE), tuple(Form))),
     )
+
+
+def _one_of(variable: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise SettingsError(f"{variable} is {value!r}; it may be {', '.join(allowed)}")
+    return value
 
 
 def _number(variable: str, value: str, *, most: int) -> float:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sample_app.page import Form, front
 from tests import loadtest_live as live
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +59,7 @@ class Stub:
 
     def __init__(self, misbehave: Callable[[Request], str | None] = well_behaved) -> None:
         self.misbehave = misbehave
+        self.front = front("v1", Form.SAFE)
         self.parcels: dict[int, Line] = {}
         self.keys: dict[str, int] = {}
         self.met: dict[str, str] = {}
@@ -76,6 +78,9 @@ class Stub:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def script(self, path: str) -> bytes:
+        return self.front.scripts[path.removeprefix("/assets/")]
 
     def refuse(self) -> None:
         """Close the listener and every connection, as a process that died would."""
@@ -173,6 +178,9 @@ class _Connection(socketserver.StreamRequestHandler):
                 return False
             self.connection.sendall(http(seal(request.id, {"slept": seconds})))
             return True
+        if request.path == "/" or request.path.startswith("/assets/"):
+            self.connection.sendall(http(stub.front.page if request.path == "/" else stub.script(request.path)))
+            return headers.get("Connection") != "close"
         status, data = stub.answer(request, body)
         self.connection.sendall(http(seal(request.id, data), status=status))
         return headers.get("Connection") != "close"

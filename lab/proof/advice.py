@@ -5,6 +5,12 @@ from collections.abc import Iterable
 from lab.proof.records import Promise, RunFacts
 
 BETWEEN = " -> "
+BROWSER = "browser"
+"""The load's cohort of pages, whose faults are no schema's."""
+PAGES = (
+    "both versions have to answer for both pages: lay the new hashed files out before the roll, and keep the old ones"
+    " until after it; a script reads only what both versions answer"
+)
 
 
 def promised(facts: RunFacts, versions: Iterable[str], phase: str) -> bool | None:

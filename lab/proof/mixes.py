@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from lab.proof.advice import advice, promised
+from lab.proof.advice import BROWSER, PAGES, advice, promised
 from lab.proof.drops import Fleet, version_of
 from lab.proof.join import Joined
 from lab.proof.records import Fault, RunFacts
@@ -17,6 +17,8 @@ class _Key:
     writer: str | None
     reader: str
     phase: str
+    code: str | None
+    page: bool
 
 
 @dataclass(slots=True)
@@ -51,7 +53,14 @@ class MixCount:
             self.wrong[mixed.writer, reader] += mixed.fault is not None
         if mixed.fault is None:
             return
-        key = _Key(fault=mixed.fault, writer=mixed.writer, reader=reader, phase=phase_at(self.facts, end.t))
+        key = _Key(
+            fault=mixed.fault,
+            writer=mixed.writer,
+            reader=reader,
+            phase=phase_at(self.facts, end.t),
+            code=joined.sql_error.code if joined.sql_error else (end.error or "").partition(" ")[0] or None,
+            page=joined.offer.cohort == BROWSER,
+        )
         told = joined.sql_error.message if joined.sql_error else end.error or end.detail or ""
         met = self.met.setdefault(key, _Met(0, end.t, end.t, joined.id, mixed.field, told))
         met.count += 1
@@ -83,6 +92,7 @@ class MixCount:
             field=met.field,
             detail=met.detail,
             example=met.example,
-            promised=promised(self.facts, versions, key.phase),
-            fix=advice(self.facts, versions, key.phase),
+            code=key.code,
+            promised=None if key.page else promised(self.facts, versions, key.phase),
+            fix=PAGES if key.page else advice(self.facts, versions, key.phase),
         )

@@ -116,7 +116,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
-    """What a pair of versions did on a phase. `writer` None: not known. `field`: the first. Else as `Breakage`."""
+    """What a pair of versions did on a phase. `writer` None: not known. `field`: the first.
+
+    code: SQLSTATE of an `error`; one without is a refusal, such as a 404. The rest as of `Breakage`.
+    """
 
     fault: Fault
     writer: str | None
@@ -130,6 +133,7 @@ class Mix:
     example: str
     promised: bool | None
     fix: str
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

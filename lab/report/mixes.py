@@ -71,7 +71,7 @@ def pairs_block(verdict: Verdict) -> list[str]:
 
 
 def _silent(verdict: Verdict) -> list[Mix]:
-    return [mix for mix in verdict.mixes if mix.fault is not Fault.ERROR]
+    return [mix for mix in verdict.mixes if mix.fault is not Fault.ERROR or mix.code is None]
 
 
 def _breaks(version: str, phase: str) -> str:

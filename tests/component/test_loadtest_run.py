@@ -120,7 +120,10 @@ def test_the_mix_has_reads_lists_writes_patches_read_backs_and_slow_requests(fau
     for offer in run.offers().values():
         made[offer["cohort"]].add(offer["method"])
     sessions = {"slow", "stream", "websocket"}
-    assert made.keys() == {"read", "fresh", "page", "write", "patch", "idempotent", "read_your_writes"} | sessions
+    assert (
+        made.keys()
+        == {"read", "fresh", "page", "write", "patch", "idempotent", "read_your_writes", "browser"} | sessions
+    )
     assert made["read_your_writes"] == {"POST", "GET", "PATCH"}
     assert made["idempotent"] == {"POST"}
 

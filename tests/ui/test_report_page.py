@@ -1,13 +1,10 @@
 """report.html in a real browser: it opens from a file, asks for nothing, and fits its screen."""
 
-import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
-from lab.bootstrap.browser import find
 from lab.report import render_html
 from tests.unit.test_report_formats import REPORTS, poisoned
 
@@ -31,20 +28,6 @@ CONTRAST = """() => {
         const [a, b] = [light(ink), light(behind(e))].sort((x, y) => y - x);
         return [e.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)]; }).filter(([_, ratio]) => ratio < 4.5);
 }"""
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    path = os.environ.get("LAB_CHROMIUM") or find()
-    if not path:
-        told = "no Chromium: make test installs one on Debian and Ubuntu; LAB_CHROMIUM names another"
-        if os.environ.get("LAB_REQUIRE_UI", "") not in {"", "0"}:
-            pytest.fail(told)
-        pytest.skip(told)
-    async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        await opened.close()
 
 
 class Opened:

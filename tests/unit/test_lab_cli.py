@@ -73,7 +73,10 @@ def test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_named(lab: Run
 
     assert (code, out) == (2, "")
     assert "error: there is no version 'v9'   [unknown-version]" in err
-    assert "use one of: v1, v2, v2-adds-latency, v2-always-errors, v2-answers-errors, v2-checks-schema, " in err
+    assert (
+        "use one of: v1, v1-naive-page, v2, v2-adds-latency, v2-always-errors, v2-answers-errors, v2-checks-schema, "
+        in err
+    )
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_an_unknown_version_is_told_with_the_known_ones_and_their_place() -> Non
         read_manifest(SHIPPED).version("v9")
 
     assert caught.value.what == "there is no version 'v9'"
-    assert "v1, v2, v2-adds-latency" in caught.value.fix
+    assert "v1, v1-naive-page, v2, v2-adds-latency" in caught.value.fix
     assert "lab.yaml" in caught.value.fix
 
 

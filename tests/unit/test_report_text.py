@@ -227,7 +227,7 @@ def stale() -> Verdict:
             fix="lab migrate backfill     backfilled serves v2",
         ),
     )
-    mixes = (*mixes, replace(mixes[0], fault=Fault.ERROR, detail="an error stands among the breakages"))
+    mixes = (*mixes, replace(mixes[0], fault=Fault.ERROR, code="42703", detail="it stands among the breakages"))
     pairs = (Pair(writer="v1", reader="v1", read=412, wrong=0), Pair(writer="v2", reader="v1", read=96, wrong=41))
     drops = [drop(n, 6.2 + n / 10, cls=Class.CONTRACT, made_by=None, replica="app-1.1") for n in range(41)]
     return replace(failing(*drops), mixes=mixes, pairs=pairs)
