@@ -49,6 +49,8 @@ class Compose:
     folder: Path
     environ: Mapping[str, str]
     added: Path | None = None
+    directory: Path | None = None
+    """Where the manifest's relative paths begin, where that is not its own folder."""
 
     def start_static(self, services: Sequence[str] = ("db", PROXY)) -> None:
         """Start them, or find them running. Always the same form, so that nothing is recreated."""
@@ -88,6 +90,10 @@ class Compose:
             except OSError as error:
                 raise self._error(words, str(error)) from error
 
+    def make_all(self, services: Sequence[str]) -> None:
+        """Let Compose make a container of each, and start none."""
+        self._call(["up", "--no-start", *services])
+
     def down(self) -> None:
         self._call(["down", "--volumes", "--remove-orphans", "-t", "2"])
 
@@ -115,8 +121,11 @@ class Compose:
 
     def _argv(self, words: Sequence[str], override: Path | None) -> list[str]:
         """Never one file alone: 1.29 gives a service with lists another hash when it was merged, if with nothing."""
-        given = (self.manifest, self.added, override or self._neutral())
-        files = [word for file in given if file for word in ("-f", str(file))]
+        if self.directory:  # a file of our own, whose containers are compared with none
+            files = ["-f", str(self.manifest), "--project-directory", str(self.directory)]
+        else:
+            given = (self.manifest, self.added, override or self._neutral())
+            files = [word for file in given if file for word in ("-f", str(file))]
         return [*self.flavour.program, "-p", self.project, *files, *words]
 
     def _neutral(self) -> Path:

@@ -53,6 +53,17 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompatKeys:
+    """What `lab compat` asks, and how a version is told which database is its own.
+
+    `environment`: texts that may hold {host}, {port}, {user}, {password} and {database}.
+    """
+
+    checks: Path | None
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What `x-lab` and `deploy` of the rolled service say. Durations in seconds.
 
@@ -71,6 +82,7 @@ class Manifest:
     drain_timeout: float
     load: LoadDefaults
     schema_plan: Path | None
+    compat: CompatKeys
     versions: Mapping[str, Version]
     networked: bool = False
     """It may have more networks than one: it lists them, or another file does."""
@@ -167,6 +179,7 @@ def _manifest(path: Path, service: Section, name: str, around: Surroundings, sai
         drain_timeout=lab.get("drain_timeout", seconds, "30s"),
         load=_load(load, path.parent, said, around),
         schema_plan=(path.parent / plan).resolve() if plan else None,
+        compat=_compat(path, lab.section("compat")),
         versions=_versions(lab.section("versions"), image=service.find("image", text)),
         networked=bool({"networks", "extends"} & set(service.values)),
         image=service.find("image", text),
@@ -245,6 +258,27 @@ def _readiness(ready: Section, said: Said, *, assumed: bool) -> Readiness:
     )
     ready.close()
     return readiness
+
+
+def _compat(path: Path, section: Section) -> CompatKeys:
+    checks, environment = section.find("checks", text), section.section("environment")
+    told = {str(key): environment.get(key, _told, None) for key in environment.values}
+    section.close()
+    return CompatKeys(
+        checks=(path.parent / checks).resolve() if checks else None,
+        environment=told or {"PGDATABASE": "{database}"},
+    )
+
+
+def _told(value: object) -> str:
+    template = text(value)
+    try:
+        template.format(host="", port="", user="", password="", database="")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"{template!r} may hold {{host}}, {{port}}, {{user}}, {{password}} and {{database}} only"
+        ) from error
+    return template
 
 
 def _paths(value: object) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """What the app answers to each request (docs/reference/wire.md, the app's HTTP interface)."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
-from sample_app import envelope, executions, inputs, live
+from sample_app import envelope, executions, inputs, live, openapi
 from sample_app.app_code import Code, Columns, Row
 from sample_app.database import Connection, Database
 from sample_app.envelope import Sender
@@ -114,6 +115,9 @@ class Endpoints:
     async def version(self, _call: Call) -> Answer:
         sender = self.sender
         return Answer(data={"code": self.code.name, "version": sender.version, "replica": sender.replica})
+
+    async def document(self, _call: Call) -> File:
+        return File(body=json.dumps(openapi.document(self.code)).encode(), content_type="application/json")
 
     async def live(self, _call: Call) -> Answer:
         return Answer(data={"live": True})

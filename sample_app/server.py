@@ -222,6 +222,7 @@ def _application(responder: Responder, endpoints: Endpoints) -> web.Application:
             web.get("/stream", handler(endpoints.stream), allow_head=False),
             web.get("/ws", handler(endpoints.socket), allow_head=False),
             web.get("/version", handler(endpoints.version), allow_head=False),
+            web.get("/openapi.json", handler(endpoints.document, logged=False), allow_head=False),
             # probes come many times a second, and are no part of what was asked of the app
             web.get("/livez", handler(endpoints.live, logged=False), allow_head=False),
             web.get("/readyz", handler(endpoints.ready, logged=False), allow_head=False),

@@ -3,6 +3,7 @@
 from lab.cli import (
     abort,
     build,
+    compat,
     completion,
     compose,
     config,
@@ -33,6 +34,7 @@ __all__ = [
     "abort",
     "app",
     "build",
+    "compat",
     "completion",
     "compose",
     "config",

@@ -1,7 +1,11 @@
 """Every endpoint of the app, against a real PostgreSQL."""
 
 import json
+import re
+import urllib.request
+from typing import Any
 
+import jsonschema
 import pytest
 
 V1_PARCEL = {"key": "k-1", "recipient_name": "Ann Lee Smith", "address": "1 Main St"}
@@ -178,3 +182,58 @@ def test_a_port_that_is_taken_ends_with_a_reason(start_app, schema, shared_v1, c
 
     assert replica.ended() == 1
     assert f"cannot serve on port {shared_v1.port}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("code", ["v1", "v2"])
+def test_the_document_of_its_api_says_what_the_app_really_takes_and_answers(backfilled, start_app, code: str) -> None:
+    app = start_app(backfilled.conninfo, code)
+    with urllib.request.urlopen(f"http://127.0.0.1:{app.port}/openapi.json") as response:
+        document = json.load(response)
+    schemas, asked = document["components"]["schemas"], set()
+
+    def hold(method: str, path: str, body: object, status: int) -> Any:
+        reply = app.ask(method, path, body)
+        assert reply.status == status, (method, path, reply.data or reply.error)
+        item = next(
+            template
+            for template in document["paths"]
+            if re.fullmatch(re.sub(r"{\w+}", r"\\d+", template), path.partition("?")[0])
+        )
+        asked.add((item, method.lower(), str(status)))
+        schema = document["paths"][item][method.lower()]["responses"][str(status)]["content"]["application/json"][
+            "schema"
+        ]
+        jsonschema.validate(json.loads(reply.body), {**schema, "components": document["components"]})
+        taken = document["paths"][item][method.lower()].get("requestBody")
+        if taken is not None:
+            whole = {**taken["content"]["application/json"]["schema"], "components": document["components"]}
+            assert jsonschema.Draft202012Validator(whole).is_valid(body) is (status != 400), body
+        return reply.data
+
+    whole = {"key": "api-1", "recipient_name": "Ann Lee", "address": "1"}
+    made = hold("POST", "/parcels", whole, 201)
+    hold("POST", "/parcels", whole, 200)
+    hold("POST", "/parcels", {**whole, "address": ""}, 400)
+    hold("POST", "/parcels", {"key": "api-2", "address": "1"}, 400)
+    hold(
+        "POST",
+        "/parcels",
+        {"key": "api-2", "first_name": "Ann", "last_name": "Lee", "address": "1"},
+        201 if code == "v2" else 400,
+    )
+    hold("PATCH", f"/parcels/{made['id']}", {"address": "2", "status": "sent"}, 200)
+    hold("PATCH", f"/parcels/{made['id']}", {}, 400)
+    hold("PATCH", "/parcels/999999", {"address": "2"}, 404)
+    hold("GET", f"/parcels/{made['id']}", None, 200)
+    hold("GET", "/parcels/999999", None, 404)
+    hold("GET", "/parcels?limit=2", None, 200)
+    hold("GET", "/parcels?limit=0", None, 400)
+
+    assert made.keys() == schemas["Parcel"]["properties"].keys()
+    promised = {
+        (p, m, s)
+        for p, item in document["paths"].items()
+        for m in item.keys() - {"parameters"}
+        for s in item[m]["responses"]
+    }
+    assert asked == promised

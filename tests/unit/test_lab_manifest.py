@@ -133,7 +133,7 @@ def test_the_page_has_every_key_that_is_read_and_no_other(tmp_path: Path, monkey
 
     monkeypatch.setattr(Section, "get", noted_get)
     monkeypatch.setattr(Section, "find", noted_find)
-    read(tmp_path, manifest("versions: {v1: {environment: {A: x}}}"))
+    read(tmp_path, manifest("versions: {v1: {environment: {A: x}}}, compat: {environment: {A: x}}"))
     keys.discard("services.web")
     leaves = {key for key in keys if not any(other.startswith(f"{key}.") for other in keys)}
 
@@ -226,7 +226,7 @@ BROKEN = {
     "samples of none": (manifest("versions: {v1: }, gate_samples: 0"), "services.web.x-lab.gate_samples: 0 is not a"),
     "a misspelt key": (
         manifest("versions: {v1: }, progres_timeout: 1m"),
-        "services.web.x-lab.progres_timeout: there is no such key; there are drain_timeout, gate_samples, gates, ",
+        "services.web.x-lab.progres_timeout: there is no such key; there are compat, drain_timeout, gate_samples, ",
     ),
     "a misspelt key of Compose": (
         manifest(service="deploy: {update_config: {paralelism: 2}}"),
@@ -394,3 +394,15 @@ def test_a_duration_reads_as_compose_reads_it(text: str, expected: float) -> Non
 def test_anything_else_is_no_duration(text: object) -> None:
     with pytest.raises(ValueError, match="is not a duration such as 500ms"):
         seconds(text)
+
+
+def test_how_a_version_is_told_its_database_may_name_only_what_there_is(tmp_path: Path) -> None:
+    found = read(
+        tmp_path, manifest("versions: {v1: }, compat: {checks: ../checks.toml, environment: {A: '{host}/{database}'}}")
+    )
+
+    assert found.compat.checks == tmp_path.parent / "checks.toml"
+    assert found.compat.environment == {"A": "{host}/{database}"}
+    assert read(tmp_path, manifest("versions: {v1: }")).compat.environment == {"PGDATABASE": "{database}"}
+    with pytest.raises(LabError, match=r"compat.environment.A: '\{schema\}' may hold"):
+        read(tmp_path, manifest("versions: {v1: }, compat: {environment: {A: '{schema}'}}"))

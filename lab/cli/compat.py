@@ -1,0 +1,79 @@
+import json as jsons
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli import _output
+from lab.cli._app import app
+from lab.cli._lab import open_lab
+from lab.cli._options import Json, Project, Quiet
+from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from lab.compat.model import Matrix
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.command()
+def compat(
+    versions: Annotated[list[str] | None, typer.Argument(help="The plan's oldest and newest unless given.")] = None,
+    levels: Annotated[
+        str,
+        typer.Option(
+            "--levels",
+            help="0 lint and API, 1 statements on every phase, 2 real containers, 3 pairs of versions, 4 steps under "
+            "traffic.",
+            metavar="A-B",
+        ),
+    ] = "0-3",
+    format: Annotated[Format, typer.Option("--format", "-f", help="How it is shown.")] = Format.TEXT,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write it there; - is stdout.", metavar="FILE")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Every failure with all that is known of it.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Go on where a level is red.")] = False,
+    project: Project = "default",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Show on which schema phase which version works, alone and beside another. Needs no running lab."""
+    from lab.operations.compat import CompatRequest
+    from lab.operations.compat import compat as run
+
+    chosen = Format.JSON if json else format
+    request = CompatRequest(versions=tuple(versions or ()), levels=levels, everything=every)
+    matrix = run(open_lab(project), request, lambda line: _output.say(f" - {line}", quiet=quiet))
+    _write(_rendered(matrix, chosen, explain=explain), out)
+    return matrix.exit_code
+
+
+def _rendered(matrix: "Matrix", chosen: Format, *, explain: bool) -> str:
+    from lab.compat.show import data, text
+
+    match chosen:
+        case Format.TEXT:
+            return text.render(matrix, explain=explain)
+        case Format.JSON:
+            return jsons.dumps(data.as_data(matrix)) + "\n"
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None or str(out) == "-":
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LabError(
+            id="report-unwritable",
+            what=f"the matrix cannot be written: {error.strerror}",
+            where=str(out),
+            fix="--out FILE somewhere else",
+        ) from error
+    typer.echo(str(out))

@@ -1,0 +1,1 @@
+"""PURE: one matrix, shown in six ways. Nothing is decided here."""

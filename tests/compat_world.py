@@ -1,0 +1,50 @@
+"""A matrix asked of the sample app's images, with a plan and checks of a test's own."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lab.assembly import Lab
+from lab.compat.model import Matrix
+from lab.migrate import read_plan
+from lab.operations.compat import CompatRequest, compat
+from lab.project import project_at
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "sample_app" / "schema"
+PROJECT = "t-compat"
+
+
+def sample_plan(folder: Path, change: Callable[[Path], None] = lambda _folder: None) -> Path:
+    """The sample app's plan and checks in a folder of the test's own, changed."""
+    shutil.copytree(SCHEMA, folder / "schema")
+    change(folder / "schema")
+    return folder / "schema" / "plan.toml"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, (path.name, old)
+    path.write_text(text.replace(old, new, 1))
+
+
+def ask(plan: Path, *versions: str, levels: str, everything: bool = False, **more: Any) -> Matrix:
+    """`more`: keys of x-lab.compat."""
+    lab = Lab(project=project_at(ROOT, PROJECT))
+    manifest = lab.manifest
+    keys = replace(manifest.compat, checks=plan.with_name("compat.toml"), **more)
+    # what the manifest names, as if it named these
+    vars(lab)["manifest"] = replace(manifest, schema_plan=plan, compat=keys)
+    vars(lab)["plan"] = read_plan(plan)
+    return compat(lab, CompatRequest(versions=versions, levels=levels, everything=everything), told=print)
+
+
+def grid(matrix: Matrix) -> dict[str, str]:
+    """Cell -> its state, with what failed in it."""
+    told = {}
+    for result in matrix.results():
+        counts = " ".join(result.counts)
+        told[result.name] = f"{result.state} {counts}".strip() + (" (works)" if result.could_be_allowed else "")
+    return told
