@@ -9,7 +9,7 @@ from lab.blame import Ended, blame_of, last_lines
 from lab.errands import Errands, is_errand
 from lab.errors import JournalError, LabError
 from lab.folds import counts_of
-from lab.gates import Samples
+from lab.gates import FELT, Felt, Samples
 from lab.hands import Hands, after, following
 from lab.model import Act, Asked, Cause, Container, Ending, Replica, Revision, RolloutSpec
 from lab.observation import WholeLook
@@ -46,6 +46,9 @@ _UNMEASURED = Samples()
 class NoTraffic:
     def counted(self, revision: int) -> tuple[int, int]:  # noqa: ARG002
         return 0, 0
+
+    def felt(self, revision: int) -> Felt:  # noqa: ARG002
+        return Felt()
 
 
 class NoInbox:
@@ -218,8 +221,18 @@ class Controller:
         if self._spec.gates:
             requests, errors = self._world.traffic.counted(self._state.target)
             fleet = self._fleet
-            samples = Samples(requests=requests, errors=errors, admitted=fleet.admitted, unready=fleet.unready)
+            samples = Samples(
+                requests=requests,
+                errors=errors,
+                admitted=fleet.admitted,
+                unready=fleet.unready,
+                felt=self._felt(self._state.target),
+            )
         return Observations(now_ns=now, samples=samples, trouble=self._trouble.what if self._trouble else "")
+
+    def _felt(self, revision: int) -> Felt:
+        asked = any(gate.measure in FELT for gate in self._spec.gates)
+        return self._world.traffic.felt(revision) if asked else Felt()
 
     async def _record_end(self, r: Replica) -> None:
         """A replica ended that nobody had stopped. Its last words are kept before anything is removed."""
@@ -347,6 +360,7 @@ class Controller:
     def _change(self, turn: Turn) -> None:
         phase, target = self._state.phase, self._state.target
         requests, errors = self._world.traffic.counted(turn.target or target)
+        felt = self._felt(turn.target or target)
         about = {
             "happening": turn.happening,
             "phase": phase,
@@ -356,6 +370,8 @@ class Controller:
             "serving": self._fleet.serving,
             "requests": requests,
             "errors": errors,
+            "ended": felt.ended,
+            "dropped": felt.dropped,
             "answers": turn.answers.number if turn.answers else None,
         }
         self._note("phase-changed", about)

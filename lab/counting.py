@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from lab.feelings import Feed, Feelings
+from lab.gates import Felt
 from lab.model import Replica
 from lab.ports import Event, Observer, Sight
 
@@ -31,8 +33,9 @@ class CountedTraffic:
     A replica that is gone keeps its last counts; one whose counts fall, because the proxy came back, adds new to old.
     """
 
-    def __init__(self, so_far: Mapping[int, Tally] | None = None) -> None:
+    def __init__(self, so_far: Mapping[int, Tally] | None = None, feed: Feed | None = None) -> None:
         self._so_far = dict(so_far or {})
+        self._feelings = Feelings(feed)
         self._counts: dict[str, _Count] = {}
         self._looked = False
 
@@ -43,6 +46,9 @@ class CountedTraffic:
                 requests += count.before[0] + count.last[0]
                 errors += count.before[1] + count.last[1]
         return requests, errors
+
+    def felt(self, revision: int) -> Felt:
+        return self._feelings.felt(revision, {name: count.revision for name, count in self._counts.items()})
 
     def note(self, replicas: Iterable[Replica]) -> None:
         for replica in replicas:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from lab.gates import Felt
 from lab.model import Asked, Container, EjectedBy, Health, Place, Probe, Replica, Revision
 
 
@@ -168,9 +169,15 @@ class Observer(Protocol):
 
 
 class Traffic(Protocol):
-    """What the proxy counted of a revision's replicas since the run began: (answers, server errors)."""
+    """What was measured since the run began."""
 
-    def counted(self, revision: int) -> tuple[int, int]: ...
+    def counted(self, revision: int) -> tuple[int, int]:
+        """By the proxy, of a revision's replicas: (answers, server errors)."""
+        ...
+
+    def felt(self, revision: int) -> Felt:
+        """By the users of the lab's load; nothing where there is none."""
+        ...
 
 
 class Inbox(Protocol):

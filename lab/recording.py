@@ -13,6 +13,7 @@ from typing import Any, TextIO, TypeVar
 
 from lab.controller import Rollout, World
 from lab.errors import LabError
+from lab.gates import Felt
 from lab.model import Asked, Replica, Revision
 from lab.observation import WholeLook
 from lab.ports import Engine, Event, Gateway, Inbox, Journal, Observer, Readiness, Routing, Seen, Sight, Traffic
@@ -136,11 +137,13 @@ class _Observer:
 
 @dataclass(slots=True)
 class _Traffic:
-    """`call`: the how-manieth question it answers. Answers that are as before are not written."""
+    """`call`: the how-manieth question of its kind it answers. Answers that are as before are not written."""
 
     traffic: Traffic
     tape: _Tape
     calls: int = 0
+    feelings: int = 0
+    last_felt: Felt = field(default_factory=Felt)
     last: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def counted(self, revision: int) -> tuple[int, int]:
@@ -149,6 +152,14 @@ class _Traffic:
         if now != self.last.get(revision, (0, 0)):
             self.last[revision] = now
             self.tape.write({"counted": [revision, *now], "call": self.calls})
+        return now
+
+    def felt(self, revision: int) -> Felt:
+        self.feelings += 1
+        now = self.traffic.felt(revision)
+        if now != self.last_felt:
+            self.last_felt = now
+            self.tape.write({"felt": asdict(now), "call": self.feelings})
         return now
 
 

@@ -3,15 +3,14 @@
 One layer stands over another: what it says counts, and for the rest the lower one is asked.
 """
 
-import math
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lab.gates import Measure
+from lab.gates import Measure, limit_of, share_of
 from lab.model import OnFail, Order
 
-WHOLE = 100
+__all__ = ["WAYS", "Shape", "gate_of", "share_of", "stands_beside"]
 WAYS = (frozenset({"like"}), frozenset({"max_surge", "max_unavailable"}), frozenset({"order", "batch"}))
 """Three ways to say one thing: the budgets."""
 
@@ -58,19 +57,9 @@ def stands_beside(name: str, said: AbstractSet[str]) -> bool:
 
 
 def gate_of(text: str) -> tuple[Measure, float]:
-    """`error-ratio=5%`. ValueError says what is wrong."""
+    """`error-ratio=5%`, `dropped=0`, `latency=1.2x`. ValueError says what is wrong."""
     name, _, limit = text.partition("=")
     if name not in set(Measure):
-        raise ValueError(f"{text!r}: there is no such gate, only {' and '.join(Measure)}")
-    return Measure(name), share_of(limit)
-
-
-def share_of(text: str) -> float:
-    """`5%` or `0.05`. ValueError for what is none."""
-    try:
-        value = float(text.removesuffix("%")) / (WHOLE if text.endswith("%") else 1)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise ValueError(f"{text!r} is no share such as 5% or 0.05")
-    return value
+        *others, last = Measure
+        raise ValueError(f"{text!r}: there is no such gate, only {', '.join(others)} and {last}")
+    return Measure(name), limit_of(Measure(name), limit)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from lab.docker_host import DockerHost
 from lab.errors import LabError
 from lab.load_choice import LoadSpec
+from lab.proof.answers import Answer
 
 START_SECONDS = 40.0
 MEMORY = 768 * 1024 * 1024
@@ -45,6 +46,7 @@ class LoadPlan:
     locustfile: str = ""
     paths: str = ""
     alive: str = "/livez"
+    tell_answers: bool = False
 
     def arguments(self, target: str) -> list[str]:
         pairs: dict[str, object] = {
@@ -68,7 +70,8 @@ class LoadPlan:
             "--paths": self.paths,
         }
         pairs |= {flag: value for flag, value in chosen.items() if value}
-        return [str(word) for pair in pairs.items() for word in pair]
+        words = [str(word) for pair in pairs.items() for word in pair]
+        return [*words, "--tell-answers"] if self.tell_answers else words
 
 
 def plan_of(spec: LoadSpec, *, run: str, replicas: int) -> LoadPlan:
@@ -117,6 +120,7 @@ class Load:
         self.plan = plan
         self._messages: dict[str, dict[str, Any]] = {}
         self._said = threading.Condition()
+        self._answers: list[Answer] = []
         self._begun = self._over = False
         self._failed = ""
 
@@ -161,6 +165,12 @@ class Load:
         """The newest of its status lines; empty before the first."""
         return self._messages.get("finished") or self._messages.get("tick") or {}
 
+    def take_answers(self) -> list[Answer]:
+        """Those that it told since this was last asked: none unless the plan says so."""
+        with self._said:
+            taken, self._answers = self._answers, []
+        return taken
+
     async def _begin(self, lines: Callable[[], Iterable[bytes]]) -> None:
         self._begun = True
         threading.Thread(target=self._listen, args=(lines,), name="load", daemon=True).start()
@@ -184,7 +194,10 @@ class Load:
         if not isinstance(message, dict):
             return
         with self._said:
-            self._messages[message.get("type", "")] = message
+            if message.get("type") == "answers":
+                self._answers += _answers(message)
+            else:
+                self._messages[message.get("type", "")] = message
             self._said.notify_all()
 
     def _await(self, reached: Callable[[], bool], seconds: float) -> bool:
@@ -196,6 +209,11 @@ class Load:
             return "its self-test found that drops would be hidden"
         said = self._messages.get("error", {}).get("message", "")
         return str(said or self._failed or self._source.last_words() or f"nothing heard in {START_SECONDS:g} s")
+
+
+def _answers(message: Mapping[str, Any]) -> Iterator[Answer]:
+    for replica, due_us, took_us in message["answers"]:
+        yield Answer(due_ns=due_us * 1000, took_ns=took_us * 1000, replica=replica)
 
 
 class ContainerSource:

@@ -13,19 +13,25 @@ from loadtest.settings import Settings
 from loadtest.tally import Figures, Tally
 from loadtest.transport import Transport
 
+Told = tuple[str, int, int]
+"""Who answered, when the request was due, and how long it took: microseconds."""
+
 
 class Part:
     def __init__(self, settings: Settings, users: type[OpenLoopUser], ledger: Ledger) -> None:
         self.transport = Transport(settings.target, connections=settings.pool, published=settings.published_port)
         self.environment = LabEnvironment(user_class=users, host=settings.target)
         self._tally = Tally()
+        self._tells = settings.tell_answers
+        self._answers: list[Told] = []
+        self._locust = _tell(self.environment)
         sender = Sender(
             run=settings.run,
             transport=self.transport,
             ledger=ledger,
             tally=self._tally,
             deadline_ns=settings.deadline_ns,
-            on_end=_tell(self.environment),
+            on_end=self._end,
             first=1 + (settings.worker or 0),
             step=settings.workers,
         )
@@ -36,6 +42,17 @@ class Part:
 
     def figures(self) -> Figures:
         return self._tally.figures(time.monotonic_ns())
+
+    def take_answers(self) -> list[Told]:
+        """The good ones since this was last asked, of the requests whose latency says something."""
+        taken, self._answers = self._answers, []
+        return taken
+
+    def _end(self, ended: Ended) -> None:
+        self._locust(ended)
+        found = ended.judgement
+        if self._tells and ended.ask.timed and found.outcome is Outcome.OK and found.replica is not None:
+            self._answers.append((found.replica, ended.ask.due // 1000, ended.latency_ns // 1000))
 
     def raise_failure(self) -> None:
         failure = self.loop.failure

@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import gevent
 
@@ -11,7 +12,7 @@ from loadtest.ledger import Ledger, LedgerError
 from loadtest.mix import NoMix, mixed
 from loadtest.open_loop import LabEnvironment, OpenLoop, OpenLoopUser
 from loadtest.own_file import BadLocustfile, users_of
-from loadtest.part import Part
+from loadtest.part import Part, Told
 from loadtest.preflight import CannotMeasure, allow_connections, prove_honest, wait_for_target
 from loadtest.settings import Settings, parse
 from loadtest.status import Status
@@ -68,7 +69,7 @@ def _one(settings: Settings, users: type[OpenLoopUser], ledger: Ledger, status: 
     page = _page(part.environment, settings)
     _start(loop, status, settings)
     runner.start(1, spawn_rate=1)
-    _follow(loop.over.wait, part.figures, settings, status)
+    _follow(loop.over.wait, part, settings, status)
     runner.quit()
     if page is not None:
         page()
@@ -91,7 +92,7 @@ def _many(settings: Settings, users: type[OpenLoopUser], ledger: Ledger, status:
         page = _page(environment, settings)
         master.start()
         status.started(settings, t=time.monotonic_ns())
-        _follow(master.wait_over, master.figures, settings, status)
+        _follow(master.wait_over, master, settings, status)
         if page is not None:
             page()
     _close(ledger, status, master.figures(), reason=master.reason, complete=master.complete)
@@ -99,14 +100,23 @@ def _many(settings: Settings, users: type[OpenLoopUser], ledger: Ledger, status:
         raise CannotMeasure(master.failure)
 
 
-def _follow(
-    over: Callable[[float], object], figures: Callable[[], Figures], settings: Settings, status: Status
-) -> None:
+class Counted(Protocol):
+    """A whole load, in one process or in several."""
+
+    def figures(self) -> Figures: ...
+
+    def take_answers(self) -> list[Told]: ...
+
+
+def _follow(over: Callable[[float], object], load: Counted, settings: Settings, status: Status) -> None:
     until = time.monotonic() + settings.max_seconds + settings.deadline_s + _START_AND_STOP_S
     while not over(1.0):
-        status.tick(figures(), t=time.monotonic_ns())
+        t = time.monotonic_ns()
+        status.answers(load.take_answers(), t=t)
+        status.tick(load.figures(), t=t)
         if time.monotonic() > until:
             raise CannotMeasure("the load is over its time and does not end: Locust has lost its user")
+    status.answers(load.take_answers(), t=time.monotonic_ns())
 
 
 def _close(ledger: Ledger, status: Status, figures: Figures, *, reason: str, complete: bool) -> None:

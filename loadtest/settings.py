@@ -40,6 +40,7 @@ class Settings:
     worker: int | None
     master_port: int
     check: bool
+    tell_answers: bool
 
     @property
     def ledger(self) -> Path:
@@ -84,6 +85,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     add("--pool", type=_count, default=2000, help="turns in flight at most, in each process; beyond it: not sent")
     add("--answer-within-s", type=_above_zero, default=15.0, help="how long to wait for the target at the start")
     add("--web-port", type=int, help="serve Locust's own web page on this port of 127.0.0.1")
+    add("--tell-answers", action="store_true", help="print when each good answer was due, and how long it took")
     add("--check", action="store_true", help="only say whether it can be offered: exit 0 or 2")
     add("--worker", type=int, help=argparse.SUPPRESS)
     add("--master-port", type=int, default=0, help=argparse.SUPPRESS)

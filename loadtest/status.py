@@ -4,11 +4,15 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from loadtest.selftest import SelfTest
 from loadtest.settings import Settings
 from loadtest.tally import Figures
+
+_ANSWERS_A_LINE = 64
+"""Less than 4 KiB: a pipe takes that in one piece."""
 
 
 class Status:
@@ -46,6 +50,11 @@ class Status:
             lag_p99_ms=lags.percentile_ms(0.99),
             mixes=_mixes(figures),
         )
+
+    def answers(self, told: Sequence[tuple[str, int, int]], *, t: int) -> None:
+        """In lines that are written whole, or not at all."""
+        for begin in range(0, len(told), _ANSWERS_A_LINE):
+            self._line("answers", t=t, answers=told[begin : begin + _ANSWERS_A_LINE])
 
     def finished(self, figures: Figures, *, t: int, reason: str) -> None:
         lag = figures.lags.percentile_ms(0.99) or 0.0

@@ -16,7 +16,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest.ledger import Ledger
 from loadtest.open_loop import LabEnvironment, OpenLoopUser, StopReason
-from loadtest.part import Part
+from loadtest.part import Part, Told
 from loadtest.preflight import CannotMeasure
 from loadtest.settings import Settings
 from loadtest.tally import Figures, figures_from_json, figures_to_json, no_figures
@@ -33,6 +33,7 @@ class Master:
         self._environment = environment
         self._argv = list(argv)
         self._figures: dict[int, Figures] = {}
+        self._answers: list[Told] = []
         self._over: dict[int, dict[str, Any]] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
         self.stopping = False
@@ -91,6 +92,10 @@ class Master:
             whole += part
         return whole
 
+    def take_answers(self) -> list[Told]:
+        taken, self._answers = self._answers, []
+        return taken
+
     @property
     def reason(self) -> str:
         reasons = {over["reason"] for over in self._over.values()}
@@ -112,6 +117,7 @@ class Master:
 
     def _take_figures(self, environment: object, msg: Any) -> None:  # noqa: ARG002 - Locust names them
         self._figures[msg.data["worker"]] = figures_from_json(msg.data["figures"])
+        self._answers += [(replica, due, took) for replica, due, took in msg.data["answers"]]
 
     def _take_over(self, environment: object, msg: Any) -> None:
         self._take_figures(environment, msg)
@@ -134,19 +140,26 @@ def work(settings: Settings, users: type[OpenLoopUser], *, signals: Callable[[Ca
         while not loop.over.wait(1.0):
             if os.getppid() != master:  # nobody would write the footer, nor stop this load
                 loop.stop()
-            runner.send_message(_FIGURES, {"worker": settings.worker, "figures": figures_to_json(part.figures())})
+            runner.send_message(_FIGURES, _told(settings, part))
         failure = "" if loop.failure is None else f"a cohort of the locustfile failed: {loop.failure!r}"
         runner.send_message(
             _OVER,
             {
-                "worker": settings.worker,
-                "figures": figures_to_json(part.figures()),
+                **_told(settings, part),
                 "complete": loop.complete,
                 "reason": loop.reason.value,
                 "failure": failure,
             },
         )
         _until_quit(runner, master)
+
+
+def _told(settings: Settings, part: Part) -> dict[str, Any]:
+    return {
+        "worker": settings.worker,
+        "figures": figures_to_json(part.figures()),
+        "answers": part.take_answers(),
+    }
 
 
 def _until_quit(runner: WorkerRunner, master: int) -> None:

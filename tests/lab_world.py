@@ -21,6 +21,7 @@ from aiohttp.test_utils import TestServer
 
 from lab.controller import Controller, Ended, Rollout, World
 from lab.counting import CountedTraffic, CountingLook
+from lab.feelings import Feed
 from lab.gateway import ProxyGateway
 from lab.inbox import SqliteInbox, WakingWatch
 from lab.journal import SqliteJournal
@@ -315,10 +316,11 @@ class Fleet:
         run: str = "",
         earlier: tuple[str, ...] = (),
         begin: Callable[[Controller], None] = lambda _: None,
+        feed: Feed | None = None,
         **spec: Any,
     ) -> Ended:
         """`run` named: it hears words for it, and waits for another when one paused it."""
-        self.traffic = CountedTraffic()
+        self.traffic = CountedTraffic(feed=feed)
         with self.journal() as journal:
             world = World(
                 engine=self.engine,

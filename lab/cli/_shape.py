@@ -52,11 +52,16 @@ OPTIONS: Mapping[str, Any] = {
     ],
     "gate": Annotated[
         list[str] | None,
-        _option("--gate", "error-ratio=5% or unready-ratio=0%, may be given again; or none.", "GATE", WATCH),
+        _option(
+            "--gate",
+            "error-ratio=5%, unready-ratio=0%, dropped=0 or latency=1.2x; may be given again; or none.",
+            "GATE",
+            WATCH,
+        ),
     ],
     "gate_samples": Annotated[
         int | None,
-        _option("--gate-samples", "Fewer requests of the new version say nothing: 50.", "N", WATCH, min=1),
+        _option("--gate-samples", "Fewer requests say nothing: 50.", "N", WATCH, min=1),
     ],
     "wave_bake": Annotated[
         str | None, _option("--wave-bake", "How long the fleet is watched after each wave.", "TIME", WATCH)

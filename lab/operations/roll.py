@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from lab import images, migrate
 from lab.assembly import Lab, not_up
-from lab.errors import LabError
+from lab.errors import LabError, UsageError
 from lab.folds import History
-from lab.gates import Measure
+from lab.gates import FELT, Measure
 from lab.lease import held_lease
 from lab.model import Revision, RolloutSpec
 from lab.operations.load_check import refuse_load
@@ -56,6 +56,11 @@ def check(lab: Lab, request: RollRequest) -> None:
     refuse_timing(spec, lab.manifest.readiness)
     if request.load:
         refuse_load(request.choice, lab.manifest.load.choice)
+        return
+    felt = [gate.measure for gate in spec.gates if gate.measure in FELT]
+    if felt:
+        what = f"the gate {felt[0]} is judged by the lab's own load, and there is none"
+        raise UsageError(id="gate", what=what, fix="leave --no-load out, or --gate none")
 
 
 def _prepare(lab: Lab, request: RollRequest) -> Prepared:

@@ -10,6 +10,7 @@ from lab.assembly import Lab
 from lab.clock import OffsetClock
 from lab.controller import Controller, Ended, Rollout, World
 from lab.counting import CountedTraffic, CountingLook, counted_so_far
+from lab.feelings import Feed
 from lab.gateway import ProxyGateway
 from lab.inbox import SqliteInbox, WakingWatch
 from lab.model import Ending, RolloutSpec
@@ -47,11 +48,15 @@ async def run_rollout(
     *,
     listen: Listener,
     archive: Archive,
+    feed: Feed | None = None,
     interruptible: Callable[[Controller], None] = lambda _: None,
 ) -> Ended:
-    """Roll, and return how it ended. The journal has `rollout-started` before and `rollout-ended` after."""
+    """Roll, and return how it ended. The journal has `rollout-started` before and `rollout-ended` after.
+
+    `feed`: the load that runs beside it, for the gates that ask its users.
+    """
     so_far = counted_so_far(lab.journal.events(types=["phase-changed"]), {attempt.run, *attempt.earlier})
-    traffic = CountedTraffic(so_far)
+    traffic = CountedTraffic(so_far, feed)
     world = World(
         engine=lab.engine,
         gateway=gateway,

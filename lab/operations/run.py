@@ -17,6 +17,7 @@ from lab.assembly import Lab
 from lab.clock import OffsetClock, measure_clock
 from lab.controller import HEARTBEAT_SECONDS, Ended
 from lab.errors import Exit, GatewayError, JournalError, LabError
+from lab.gates import Measure
 from lab.gateway import ProxyGateway
 from lab.model import Cause, Ending, LoadFrom, Revision, RolloutSpec
 from lab.operations.account import Account, account_to_json
@@ -147,7 +148,7 @@ class Run:
                 return await self._watch(load, clock, interrupts)
             if begun:
                 await interrupts.sleep(self._lab.manifest.load.baseline)
-            ended = self._course.ended or await self._roll(clock, interrupts)
+            ended = self._course.ended or await self._roll(load, clock, interrupts)
             ended_ns = self._ended_ns(clock)
             if load and not self._course.ended:
                 await interrupts.sleep(TAIL_SECONDS)
@@ -190,6 +191,7 @@ class Run:
             plan,
             max_seconds=account.seconds or plan.max_seconds,
             max_requests=account.requests or plan.max_requests,
+            tell_answers=any(gate.measure is Measure.LATENCY for gate in account.spec.gates),
         )
         if lab.manifest.around.own:
             plan = replace(plan, alive=lab.manifest.readiness.path)
@@ -226,7 +228,7 @@ class Run:
 
     # the rollout
 
-    async def _roll(self, clock: OffsetClock, interrupts: Interrupts) -> Ended:
+    async def _roll(self, load: Load | None, clock: OffsetClock, interrupts: Interrupts) -> Ended:
         for phase in self._steps():
             if interrupts.signal:
                 return Ended(ending=Ending.INTERRUPTED, reason="interrupted before the rollout began")
@@ -249,6 +251,7 @@ class Run:
             attempt,
             listen=self._listen,
             archive=lambda name, log: keep_log(self.folder, name, log),
+            feed=load,
             interruptible=lambda controller: interrupts.then(controller.interrupt),
         )
 

@@ -10,6 +10,7 @@ from lab.planner.budgets import amount, batch_of, budgets_of
 from lab.planner.ladder import Finding, timing
 from lab.planner.presets import preset
 from lab.ports import Readiness
+from lab.proof.comparison import LEAST_PAIRS
 from lab.shape import WAYS, Shape, gate_of, share_of
 
 __all__ = ["MOST_REPLICAS", "Shape", "refuse_rate", "refuse_shape", "refuse_timing", "spec_of"]
@@ -18,6 +19,8 @@ MOST_REPLICAS = 100_000
 """What no fleet of this size can be given can be given to no smaller one (held by a test)."""
 MOST_RATE = 5000.0
 """More than one load of one process can offer on any machine: the run would only measure the load."""
+_MINIMUM = {Measure.UNREADY_RATIO: 1, Measure.LATENCY: 2 * LEAST_PAIRS}
+"""Not of requests. Latency is looked at again and again, so that it takes more than a single look does."""
 T = TypeVar("T")
 
 
@@ -109,7 +112,7 @@ def _gate(text: str, minimum: int) -> Gate:
         measure, limit = gate_of(text)
     except ValueError as error:
         raise UsageError(id="gate", what=f"--gate: {error}", fix="--gate error-ratio=5%") from error
-    return Gate(measure=measure, limit=limit, minimum=minimum if measure is Measure.ERROR_RATIO else 1)
+    return Gate(measure=measure, limit=limit, minimum=_MINIMUM.get(measure, minimum))
 
 
 def _ratio(text: str) -> float:

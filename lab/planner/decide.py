@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from lab.gates import Judgement, Samples, judge
+from lab.gates import FELT, Judgement, Samples, judge
 from lab.model import Cause, Command, Ending, Health, OnFail, Replica, RolloutSpec, Strategy
 from lab.planner.acts import ENDS, EVERYTHING, REPAIRS, UNPREPARED, WATCHES, Leave, acts_of
 from lab.planner.decision import Decision, Over, Refused, Scaled, TryFailed, Turn, Wait
@@ -232,9 +232,13 @@ class _Look:
     # gates and bakes
 
     def _gate(self) -> Decision | None:
-        if not self.spec.gates or self.state.phase is Phase.SETTLING:
+        gates = self.spec.gates
+        if self.state.backwards:
+            # what users feel now, the version that is taken back does to them
+            gates = tuple(gate for gate in gates if gate.measure not in FELT)
+        if not gates or self.state.phase is Phase.SETTLING:
             return None
-        verdict = judge(self.seen.samples.since(self.state.mark), self.spec.gates)
+        verdict = judge(self.seen.samples.since(self.state.mark), gates)
         if verdict.judgement is not Judgement.FAILED:
             return None
         return self._fall(Cause.GATE, "; ".join(verdict.reasons))

@@ -7,6 +7,7 @@ to fail in it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lab.gates import Measure
 from lab.model import RolloutSpec, Strategy
 from lab.ports import Readiness
 
@@ -31,6 +32,10 @@ def seconds_to_prove(readiness: Readiness) -> float:
 def seconds_to_notice(readiness: Readiness) -> float:
     """How long the proxy gives requests to a replica that is not ready any more, at most."""
     return readiness.fails * (readiness.interval + readiness.timeout)
+
+
+def all_at_once(spec: RolloutSpec) -> bool:
+    return spec.strategy is Strategy.RECREATE or max(spec.surge, spec.unavailable) >= spec.replicas
 
 
 def timing(spec: RolloutSpec, readiness: Readiness) -> tuple[Finding, ...]:
@@ -66,6 +71,14 @@ def timing(spec: RolloutSpec, readiness: Readiness) -> tuple[Finding, ...]:
             0 < bake < notice,
             True,
             f"a bake of {bake:g}s is over before a probe can fail in it, which takes {notice:g}s",
+        ),
+        (
+            all_at_once(spec) and any(gate.measure is Measure.LATENCY for gate in spec.gates),
+            True,
+            (
+                "a latency gate compares both versions while they serve together: "
+                f"all {spec.replicas} replicas at once leave no time for that"
+            ),
         ),
     ]
     said = [Finding(refuses=refuses, what=what) for holds, refuses, what in checks if holds]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.gates import Samples
+from lab.gates import Felt, Samples
 from lab.model import Asked, Cause, Command, Ending, Place, Verb
 from lab.planner.slots import Aim
 from lab.ports import Event
@@ -123,7 +123,8 @@ class RolloutState:
         if happening in _LEAVES:
             self.why = d["reason"]
         self.entered_ns = self.progress_ns = t_ns
-        self.mark = Samples(requests=d["requests"], errors=d["errors"])
+        felt = Felt(ended=d.get("ended", 0), dropped=d.get("dropped", 0))
+        self.mark = Samples(requests=d["requests"], errors=d["errors"], felt=felt)
         self.target = d["target"]
         self._answered(d)
         if self.phase in HELD:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.gates import Gate, Measure
 from lab.ports import Event
 from lab.proof.records import Command
 from lab.proof.result import RunEcho
@@ -118,7 +119,7 @@ def _value(name: str, value: Any) -> str:
 
 
 def _gate(gate: Mapping[str, Any]) -> str:
-    return f"{gate['measure']}={gate['limit'] * 100:g}%"
+    return str(Gate(measure=Measure(gate["measure"]), limit=gate["limit"]))
 
 
 def _option(name: str) -> Callable[[Any], list[str]]:

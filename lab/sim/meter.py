@@ -1,10 +1,15 @@
 """What a simulated fleet was like: how many ran and served, and who answered how much. Kept by differences."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from lab.gates import Felt
 from lab.model import Replica
+from lab.proof.comparison import LEAST_IN_ARM
+from lab.proof.result import Change
+
+EQUAL = Change(percent=50, pairs=0, width_s=0.5, ratio=1.0, low=1.0, high=1.0, old_ms=1.0, new_ms=1.0, more_ms=0.0)
 
 
 class HasErrors(Protocol):
@@ -37,6 +42,13 @@ class Meter:
 
     def counted(self, revision: int) -> tuple[int, int]:
         return int(self.answered.get(revision, 0)), int(self.failed.get(revision, 0))
+
+    def felt(self, revision: int) -> Felt:
+        """A simulation has no latencies: its versions are equally fast, in every instant in which this one answered."""
+        pairs = int(self.answered.get(revision, 0) / LEAST_IN_ARM[EQUAL.percent])
+        changes = (replace(EQUAL, pairs=pairs),) if pairs else ()
+        ended, dropped = int(sum(self.answered.values())), int(sum(self.failed.values()))
+        return Felt(ended=ended, dropped=dropped, changes=changes)
 
     def run_to(self, now_ns: int) -> None:
         offered = self.rate * (now_ns - self.at_ns) / 1e9

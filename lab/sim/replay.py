@@ -67,6 +67,7 @@ class _Part:
     looks: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
     counted: dict[int, list[int]] = field(default_factory=dict)
+    felt: dict[int, dict[str, Any]] = field(default_factory=dict)
     heard: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -78,6 +79,8 @@ class _Part:
             self.failed.append({**line, "looks": len(self.looks)})
         elif "counted" in line:
             self.counted[line["call"]] = line["counted"]
+        elif "felt" in line:
+            self.felt[line["call"]] = line["felt"]
         elif "heard" in line:
             self.heard[line["call"]] = line["heard"]
         else:
@@ -151,7 +154,7 @@ def _world(part: _Part, tape: Tape) -> World:
         clock=tape,
         journal=tape,
         observer=Eyes(tape, part.looks, hands.names),
-        traffic=Scales(part.counted),
+        traffic=Scales(part.counted, part.felt),
         inbox=Ears(part.heard),
         instant=part.about["instant"],
     )

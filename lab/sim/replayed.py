@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.errors import EngineError, GatewayError, LabError
+from lab.gates import Felt
 from lab.model import Asked, Command, Container, EjectedBy, Health, Place, Probe, Replica, Revision
 from lab.ports import Event, Readiness, Routing, Seen, Sight
+from lab.proof.result import Change
 
 MOST_TURNS = 1_000
 """Who was passed by all others for so long waits for what does not come."""
@@ -215,10 +217,13 @@ def _replica(about: Mapping[str, Any]) -> Replica:
 
 @dataclass(slots=True)
 class Scales:
-    """Counts what was counted. `recorded`: call -> revision and its two numbers, where they changed."""
+    """Counts what was counted. `recorded`: call -> revision and its two numbers, where they changed; so `feelings`."""
 
     recorded: dict[int, list[int]]
+    feelings: dict[int, dict[str, Any]]
     _calls: int = 0
+    _felt_calls: int = 0
+    _felt: Felt = field(default_factory=Felt)
     _now: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def counted(self, revision: int) -> tuple[int, int]:
@@ -227,6 +232,13 @@ class Scales:
             _, requests, errors = self.recorded[self._calls]
             self._now[revision] = (requests, errors)
         return self._now.get(revision, (0, 0))
+
+    def felt(self, _revision: int) -> Felt:
+        self._felt_calls += 1
+        if self._felt_calls in self.feelings:
+            told = self.feelings[self._felt_calls]
+            self._felt = Felt(**{**told, "changes": tuple(Change(**change) for change in told["changes"])})
+        return self._felt
 
 
 @dataclass(slots=True)

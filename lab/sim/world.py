@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from lab.errors import EngineError, GatewayError
+from lab.gates import Felt
 from lab.model import Container, Health, Place, Probe, Replica, Revision, Verb, changed
 from lab.observation import seen_of
 from lab.ports import Readiness, Route, Routing, Seen, Sight
@@ -113,6 +114,10 @@ class SimWorld:
     def counted(self, revision: int) -> tuple[int, int]:
         self.meter.run_to(self.time_ns)
         return self.meter.counted(revision)
+
+    def felt(self, revision: int) -> Felt:
+        self.meter.run_to(self.time_ns)
+        return self.meter.felt(revision)
 
     async def changed(self, *, since: int, within: float) -> None:
         if self.seq > since and self.time_ns >= self.blind_ns:

@@ -29,6 +29,30 @@ def test_two_workers_make_one_schedule_and_one_ledger(tmp_path: Path) -> None:
     assert sum(line["type"] == "self-test" for line in run.lines) == 1
 
 
+def test_good_answers_are_told_as_they_come_if_somebody_wants_to_compare_them(tmp_path: Path) -> None:
+    flags = (
+        "--workers",
+        "2",
+        "--cohorts",
+        "read=3,slow=1",
+        "--slow-s",
+        "0.3",
+        "--rate",
+        "100",
+        "--max-requests",
+        "150",
+    )
+    with served() as stub, load(stub.url, tmp_path, *flags, "--tell-answers") as run:
+        assert run.end() == 0, run.lines
+    told = sorted(tuple(one) for line in run.lines if line["type"] == "answers" for one in line["answers"])
+    offers, ends = run.offers(), run.ends()
+    reads = {rid for rid, offer in offers.items() if offer["cohort"] == "read"}
+    assert len(reads) < 150, "slow ones say nothing of a version's latency"
+    assert [(who, due) for who, due, _ in told] == sorted(("app-1.1", offers[rid]["due"] // 1000) for rid in reads)
+    took = {offers[rid]["due"] // 1000: (ends[rid]["t"] - offers[rid]["due"]) / 1000 for rid in reads}
+    assert all(abs(took[due] - us) < 2 for _, due, us in told)
+
+
 def test_sigterm_to_the_master_lets_what_is_in_flight_finish_in_every_worker(tmp_path: Path) -> None:
     with served() as stub, load(stub.url, tmp_path, *READS) as run:
         while run.until("tick")["finished"] < 20:

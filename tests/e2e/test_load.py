@@ -101,3 +101,24 @@ def processor(container: str, quota: str) -> None:
     """Microseconds in each tenth of a second; -1: as many as there are."""
     argv = ["docker", "update", "--cpu-period", "100000", "--cpu-quota", quota, container]
     subprocess.run(argv, capture_output=True, check=True)
+
+
+def test_the_gates_of_the_load_s_users_stop_a_version_that_is_slower_and_one_that_drops(lab: LabCommand) -> None:
+    few = ("--min-requests", "100")
+    slower = lab.roll("roll", "v2-adds-latency", "--gate", "latency=1.2x", "--gate", "dropped=0", *few)
+    assert_taken_back(slower, "latency p")
+    assert "instants), limit x1.2" in slower["run"]["reason"]
+    assert slower["dropped"] == 0
+
+    dropping = lab.roll("roll", "v2-error-ratio", "--gate", "dropped=0", *few)
+    assert_taken_back(dropping, "dropped ")
+    told = int(dropping["run"]["reason"].split()[1])
+    assert 0 < told <= dropping["dropped"], "what was seen by then, and what followed until it was taken back"
+    assert set(dropping["dropped_by_class"]) == {"server_error"}
+
+
+def assert_taken_back(verdict: Any, why: str) -> None:
+    """By its first wave's samples: the fleet is as it was."""
+    assert (verdict["run"]["rollout"], verdict["exit_code"]) == ("rolled-back", 1), verdict["run"]
+    assert verdict["run"]["reason"].startswith(why)
+    assert verdict["blast"]["replicas"] == 1

@@ -215,7 +215,7 @@ BROKEN = {
     ),
     "a gate of no name": (
         manifest("versions: {v1: }, gates: [luck=1%]"),
-        "services.web.x-lab.gates: 'luck=1%': there is no such gate, only error-ratio and unready-ratio",
+        "x-lab.gates: 'luck=1%': there is no such gate, only error-ratio, unready-ratio, dropped and latency",
     ),
     "a gate without its limit": (manifest("versions: {v1: }, gates: [error-ratio]"), "x-lab.gates: '' is no share"),
     "a gate outside a list": (

@@ -81,7 +81,7 @@ def test_what_is_shown_is_what_is_kept(lab: Run, name: str, tmp_path: Path) -> N
         (
             ["plan", "v2", "--gate", "luck=1%"],
             2,
-            "--gate: 'luck=1%': there is no such gate, only error-ratio and unready-ratio   [gate]",
+            "--gate: 'luck=1%': there is no such gate, only error-ratio, unready-ratio, dropped and latency   [gate]",
         ),
         (["plan", "v2", "--gate", "error-ratio=200%"], 2, "--gate: '200%' is no share such as 5% or 0.05   [gate]"),
         (["plan", "v2", "--replicas", "0"], 2, "0 replicas"),
