@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-smuggling lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-proof soak-smuggling lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,9 +37,9 @@ test: ## run all tests (some start containers)
 	@$(SET_UP) --dev
 	$(VENV)/python -m pytest
 
-bench: ## what the command, a roll and the rollout engine cost, against tests/bench/limits.toml
+bench: ## what the command, a roll, the rollout engine and a million requests cost, against tests/bench/limits.toml
 	@$(SET_UP) --dev
-	@failed=0; for part in lab roll engine; do $(VENV)/python -m tests.bench.$$part || failed=1; done; exit $$failed
+	@failed=0; for part in lab roll engine proof; do $(VENV)/python -m tests.bench.$$part || failed=1; done; exit $$failed
 
 bench-first: ## the same and a first `make lab-up`; removes the lab's images before it
 	@$(SET_UP) --dev
@@ -76,6 +76,10 @@ soak-faults: ## every faulty version rolled for real; seeded, resumable, about 1
 soak-latency: ## how often a slower version is found, and an equal one taken for slower; seeded
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.soak.latency
+
+soak-proof: ## the verdict: 60 clean rolls raise no alarm, 60 faults are all found; seeded, resumable, 20 minutes a part
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.soak.proof $(if $(PART),--part $(PART))
 
 soak-smuggling: ## malformed requests and answers by the ten thousand, cut anywhere; seeded, about 4 minutes
 	@$(SET_UP) --dev --no-engine

@@ -24,7 +24,7 @@ def write_latency_log(path: Path, client: ClientLedger, untimed: Iterable[str]) 
         from hdrh.histogram import HdrHistogram
     except ImportError:
         return False
-    begin = min((offer.due for offer in client.offers.values()), default=0)
+    begin = min((offer.due for _, offer, _ in client.requests.told()), default=0)
     with path.open("w", encoding="utf-8") as file:
         file.write(HEAD)
         for (second, version), latencies in sorted(_intervals(client, frozenset(untimed), begin).items()):
@@ -39,8 +39,7 @@ def write_latency_log(path: Path, client: ClientLedger, untimed: Iterable[str]) 
 
 def _intervals(client: ClientLedger, untimed: frozenset[str], begin: int) -> Mapping[tuple[int, str], list[int]]:
     found: dict[tuple[int, str], list[int]] = {}
-    for request, offer in client.offers.items():
-        end = client.ends.get(request)
+    for _, offer, end in client.requests.told():
         if end is None or end.outcome is not ClientOutcome.OK or offer.cohort in untimed:
             continue
         key = (offer.due - begin) // SECOND_NS, end.version or "none"

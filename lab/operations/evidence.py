@@ -1,9 +1,11 @@
 """Gathers what a run left behind, and lets the proof judge it. The run's folder holds everything that was judged."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from sys import intern
+from typing import Any
 
 from lab.assembly import Lab
 from lab.controller import Ended
@@ -16,11 +18,14 @@ from lab.operations.timeline import deaths_of, overstayed, services_of, steps_of
 from lab.ports import Event
 from lab.proof import (
     AppLog,
+    ClientLedger,
     Command,
     Execution,
     Failure,
+    Ids,
     Outcome,
     Promise,
+    ProxyLedger,
     RunFacts,
     Verdict,
     judge,
@@ -77,9 +82,8 @@ def conclude(lab: Lab, folder: Path, record: RunRecord) -> Verdict:
     """Judge the run and write its artefacts: verdict.json, report.txt, events.jsonl, latency.hlog."""
     facts = _facts(lab, folder, record)
     if record.measured:
-        client = read_client(_lines(folder / "client.jsonl"))
-        proxy = read_proxy(_lines(folder / "proxy.jsonl"))
-        verdict = judge(facts, client, proxy, _app_logs(folder) if facts.ledger else [])
+        client, proxy, apps = read_ledgers(folder, apps=facts.ledger)
+        verdict = judge(facts, client, proxy, apps)
         write_latency_log(folder / "latency.hlog", client, verdict.latency.excluded_cohorts)
     else:
         verdict = judge(facts, None, None, ())
@@ -89,18 +93,26 @@ def conclude(lab: Lab, folder: Path, record: RunRecord) -> Verdict:
     return verdict
 
 
-def _lines(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
+def read_ledgers(folder: Path, *, apps: bool = True) -> tuple[ClientLedger, ProxyLedger, list[AppLog]]:
+    """All that the run's folder holds, with the same ids. `apps`: whether the app's own logs are a ledger."""
+    ids = Ids()
+    client = read_client(_lines(folder / "client.jsonl"), ids)
+    proxy = read_proxy(_lines(folder / "proxy.jsonl"), ids)
+    logs = sorted((folder / "logs").glob("*.log")) if apps else []
+    return client, proxy, [read_app(path.stem, _lines(path), ids) for path in logs]
 
 
-def _app_logs(folder: Path) -> list[AppLog]:
-    return [read_app(path.stem, _lines(path)) for path in sorted((folder / "logs").glob("*.log"))]
+def _lines(path: Path) -> Iterator[bytes]:
+    """One after another: a ledger may be larger than the memory."""
+    if path.exists():
+        with path.open("rb") as file:
+            yield from file
 
 
 def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
     around = lab.manifest.around
     asked = record.measured and around.has_ledger and around.has_database
-    executions, parcels = _database(lab, record.run) if asked else (None, None)
+    executions, parcels = written(lab, record.run) if asked else (None, None)
     versions = record.from_version, record.to_version
     ended = record.ended
     failed = ended.ending not in {Ending.DONE, Ending.INTERRUPTED}
@@ -169,7 +181,7 @@ def _forced(lab: Lab) -> tuple[str, ...]:
     return (f"a schema step taken against the guard ({reason})",) if reason else ()
 
 
-def _database(lab: Lab, run: str) -> tuple[tuple[Execution, ...] | None, frozenset[int] | None]:
+def written(lab: Lab, run: str) -> tuple[tuple[Execution, ...] | None, frozenset[int] | None]:
     """The writes that were executed, and the parcels there are. None where the database cannot be asked."""
     try:
         database = lab.database()
@@ -180,5 +192,12 @@ def _database(lab: Lab, run: str) -> tuple[tuple[Execution, ...] | None, frozens
         parcels = frozenset(int(row[0]) for row in database.query("select id from parcels"))
     except LabError:
         return None, None
-    executions = tuple(Execution(request_id=i, attempt=a, operation=o, replica=r, version=v) for i, a, o, r, v in rows)
-    return executions, parcels
+    return executions_of(rows), parcels
+
+
+def executions_of(rows: Iterable[Sequence[Any]]) -> tuple[Execution, ...]:
+    """What is the same in many rows is kept once."""
+    return tuple(
+        Execution(request_id=i, attempt=int(a), operation=intern(o), replica=intern(r), version=intern(v))
+        for i, a, o, r, v in rows
+    )

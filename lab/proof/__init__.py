@@ -1,9 +1,11 @@
 """The proof: ledgers in, verdict out. Pure; the caller reads the files and the database."""
 
 from lab.proof.app_reader import read_app
+from lab.proof.client_reader import read_client
 from lab.proof.codec import UnknownVerdictError, verdict_from_json, verdict_to_json
 from lab.proof.exit_codes import exit_code
-from lab.proof.readers import read_client, read_proxy
+from lab.proof.ids import Ids
+from lab.proof.proxy_reader import read_proxy
 from lab.proof.records import (
     AppLog,
     ClientLedger,
@@ -31,6 +33,7 @@ __all__ = [
     "Drop",
     "Execution",
     "Failure",
+    "Ids",
     "Outcome",
     "Promise",
     "ProxyLedger",

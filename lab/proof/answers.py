@@ -4,9 +4,10 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+
+class Answer(Struct, frozen=True, kw_only=True, gc=False):
     """`due_ns`: when the request was to be sent; `took_ns`: from then to its whole answer."""
 
     due_ns: int

@@ -2,15 +2,36 @@
 
 from collections.abc import Iterable
 
-from lab.proof.records import AppLog, SqlError, Visit
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from lab.proof.ids import NONE, Ids
+from lab.proof.records import AppLog, Int, SqlError
 from lab.proof.rows import Row, Rows, Unusable, number, some_text, text
+from lab.proof.visit_columns import Visits
 
 
-def read_app(replica: str, lines: Iterable[bytes]) -> AppLog:
+class _BeginLine(Struct, gc=False, tag_field="e", tag="begin"):
+    id: str
+    attempt: Int
+    t: Int
+
+
+class _EndLine(Struct, gc=False, tag_field="e", tag="end"):
+    id: str
+    attempt: Int
+    t: Int
+
+
+_usual = Decoder(_BeginLine | _EndLine).decode
+
+
+def read_app(replica: str, lines: Iterable[bytes], ids: Ids | None = None) -> AppLog:
+    """`ids`: of the other ledgers of the run, to be joined with it."""
     rows = Rows(lines)
-    reading = _App(replica, rows)
+    reading = _App(replica, rows, Ids() if ids is None else ids)
     foreign = 0
-    for row in rows:
+    for row in rows.each(_usual):
         try:
             reading.take(row)
         except Unusable:
@@ -18,7 +39,7 @@ def read_app(replica: str, lines: Iterable[bytes]) -> AppLog:
     return AppLog(
         replica=replica,
         version=reading.version,
-        visits=reading.visits(),
+        visits=reading.visits,
         errors=reading.errors,
         exited=reading.exited,
         foreign=foreign + rows.skipped,
@@ -27,21 +48,29 @@ def read_app(replica: str, lines: Iterable[bytes]) -> AppLog:
 
 
 class _App:
-    def __init__(self, replica: str, rows: Rows) -> None:
-        self.replica = replica
+    def __init__(self, replica: str, rows: Rows, ids: Ids) -> None:
         self.rows = rows
+        self.ids = ids
         self.version: str | None = None
         self.errors: dict[str, SqlError] = {}
         self.exited = False
         self.pending: dict[tuple[str, int], int] = {}
-        self.closed: dict[str, tuple[Visit, ...]] = {}
+        self.visits = Visits(replica, ids)
 
-    def take(self, row: Row) -> None:
+    def take(self, row: _BeginLine | _EndLine | Row) -> None:
+        if isinstance(row, _BeginLine):
+            self._begin(row.id, row.attempt, row.t)
+        elif isinstance(row, _EndLine):
+            self._end(row.id, row.attempt, row.t)
+        else:
+            self._other(row)
+
+    def _other(self, row: Row) -> None:
         kind = row["e"]
         if kind == "begin":
-            self._begin(text(row, "id"), row)
+            self._begin(text(row, "id"), number(row, "attempt"), number(row, "t"))
         elif kind == "end":
-            self._end(text(row, "id"), row)
+            self._end(text(row, "id"), number(row, "attempt"), number(row, "t"))
         elif kind == "error":
             self.errors[text(row, "id")] = SqlError(
                 code=text(row, "code"), message=text(row, "message"), statement=some_text(row, "statement") or ""
@@ -51,31 +80,16 @@ class _App:
         elif kind == "exit":
             self.exited = True
 
-    def visits(self) -> dict[str, tuple[Visit, ...]]:
-        for (request, attempt), begun in self.pending.items():
-            self._keep(request, attempt, begun, None)
-        return self.closed
-
-    def _begin(self, request: str, row: Row) -> None:
-        attempt, begun = number(row, "attempt"), number(row, "t")
-        key = (request, attempt)
-        before = self.pending.get(key)
-        known = self.closed.get(request)
-        if before == begun or (known and any((visit.attempt, visit.begun) == (attempt, begun) for visit in known)):
-            self.rows.duplicates += 1
-            return
-        if before is not None:
-            self._keep(request, attempt, before, None)
-        self.pending[key] = begun
-
-    def _end(self, request: str, row: Row) -> None:
-        attempt, ended = number(row, "attempt"), number(row, "t")
-        begun = self.pending.pop((request, attempt), None)
-        if begun is None:
+    def _begin(self, request: str, attempt: int, begun: int) -> None:
+        place = self.visits.begin(self.ids.row(request), attempt, begun)
+        if place == NONE:
             self.rows.duplicates += 1
         else:
-            self._keep(request, attempt, begun, ended)
+            self.pending[request, attempt] = place
 
-    def _keep(self, request: str, attempt: int, begun: int, ended: int | None) -> None:
-        visit = Visit(replica=self.replica, attempt=attempt, begun=begun, ended=ended)
-        self.closed[request] = (*self.closed.get(request, ()), visit)
+    def _end(self, request: str, attempt: int, ended: int) -> None:
+        place = self.pending.pop((request, attempt), None)
+        if place is None:
+            self.rows.duplicates += 1
+        else:
+            self.visits.end(place, ended)

@@ -29,14 +29,15 @@ def classify(joined: Joined, parcels: frozenset[int] | None) -> Class:
     """The user's side decides; the other ledgers can only take an "ok" away."""
     if joined.end is None:
         return Class.OPEN
-    if joined.end.outcome is ClientOutcome.TIMEOUT and _sent_late(joined.offer, joined.end):
-        return Class.NOT_SENT
     if joined.end.outcome in FAILURES:
-        return FAILURES[joined.end.outcome]
+        late = joined.end.outcome is ClientOutcome.TIMEOUT and _sent_late(joined.offer, joined.end)
+        return Class.NOT_SENT if late else FAILURES[joined.end.outcome]
     if joined.offer.is_write:
         lost_or_twice = _write(joined, joined.end.ack, parcels)
         if lost_or_twice is not None:
             return lost_or_twice
+    if _plain(joined):
+        return Class.GOOD
     cut = joined.end.outcome is ClientOutcome.CUT
     if not joined.attempts:
         whole = Class.CUT if cut else Class.GOOD
@@ -102,6 +103,16 @@ def _write(joined: Joined, ack: int | None, parcels: frozenset[int] | None) -> C
         # with no attempt either it did not come by the proxy: that is for BYPASSED to say
         return Class.LOST_WRITE if joined.attempts else None
     return Class.DUPLICATE if len(joined.executions) > 1 else None
+
+
+def _plain(joined: Joined) -> bool:
+    """Nearly all are so: asked once, begun once, answered. What follows would find the same, at thrice the price."""
+    if joined.attempts is None or len(joined.attempts) != 1 or len(joined.visits) != 1 or joined.rejects:
+        return False
+    attempt = joined.attempts[0]
+    same = joined.visits[0].attempt == attempt.number
+    ok = joined.end is not None and joined.end.outcome is ClientOutcome.OK
+    return ok and same and attempt.result is AttemptResult.OK
 
 
 def _cut(last: Attempt) -> Class:

@@ -5,9 +5,11 @@ at once, takes the waves for a difference. So only requests of the same half-sec
 met the same noise; each such pair of half-seconds gives one ratio, and what is judged is the median of the ratios.
 """
 
+from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp, floor, lgamma, log
 
 from lab.proof.answers import Answer
@@ -72,23 +74,35 @@ def _outcome(changes: Sequence[Change]) -> Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Arm:
+    """In columns: there may be a million answers."""
+
+    due: "array[int]" = field(default_factory=lambda: array("q"))
+    took: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def add(self, answer: Answer) -> None:
+        self.due.append(answer.due_ns)
+        self.took.append(answer.took_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Arms:
-    old: tuple[tuple[int, int], ...]
-    new: tuple[tuple[int, int], ...]
+    old: _Arm
+    new: _Arm
 
 
 def _arms(answers: Iterable[Answer], services: Iterable[Service]) -> _Arms:
     warm = {service.replica: service.from_ns + WARM_UP_NS for service in services}
-    old, new = [], []
+    old, new = _Arm(), _Arm()
     for answer in answers:
         if answer.replica is None:
             continue
         since = warm.get(answer.replica)
         if since is None:
-            old.append((answer.due_ns, answer.took_ns))
+            old.add(answer)
         elif answer.due_ns >= since:
-            new.append((answer.due_ns, answer.took_ns))
-    return _Arms(old=tuple(old), new=tuple(new))
+            new.add(answer)
+    return _Arms(old=old, new=new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +120,14 @@ def _base(arms: _Arms, least: int) -> _Base:
 def _pairs(arms: _Arms, width: int, least: int) -> tuple[Pair, ...]:
     old, new = _by_time(arms.old, width), _by_time(arms.new, width)
     both = sorted(old.keys() & new.keys())
-    return tuple((old[t], new[t]) for t in both if min(len(old[t]), len(new[t])) >= least)
+    return tuple((sorted(old[t]), sorted(new[t])) for t in both if min(len(old[t]), len(new[t])) >= least)
 
 
-def _by_time(answers: Iterable[tuple[int, int]], width: int) -> Mapping[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for due, took in answers:
-        found.setdefault(due // width, []).append(took)
-    return {t: sorted(took) for t, took in found.items()}
+def _by_time(arm: _Arm, width: int) -> "Mapping[int, array[int]]":
+    found: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+    for due, took in zip(arm.due, arm.took, strict=True):
+        found[due // width].append(took)
+    return found
 
 
 def _change(base: _Base, percent: int) -> Change:

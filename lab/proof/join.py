@@ -1,8 +1,12 @@
 """Puts side by side what each ledger says of one request."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 
+from msgspec import Struct
+
+from lab.proof.columns import longer
+from lab.proof.ids import NONE, Ids
 from lab.proof.records import (
     AppLog,
     Attempt,
@@ -16,13 +20,13 @@ from lab.proof.records import (
     SqlError,
     Visit,
 )
+from lab.proof.visit_columns import visits_of
 
 UNWRITTEN_NS = 100_000_000
 """The proxy writes its lines every 20 ms. What its end kept from being written spans that, and a slow write."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
+class Joined(Struct, frozen=True, kw_only=True, gc=False):
     """`attempts` None: no proxy ledger; `executions` None: the database was not read.
 
     unwritten: the restart of the proxy just before which a replica saw this request, while no line tells of it.
@@ -47,67 +51,76 @@ def join(
     apps: Iterable[AppLog],
     executions: Iterable[Execution] | None,
 ) -> Iterator[Joined]:
+    """All that was offered, and what has an end only: its failure would otherwise be lost with its offer."""
     logs = tuple(apps)
-    visits = _merged(tuple(log.visits for log in logs))
+    ids, requests = client.ids, client.requests
+    visits = visits_of(ids, [log.visits for log in logs])
     errors = {request: error for log in logs for request, error in log.errors.items()}
-    executed = None if executions is None else _by_request(executions)
-    attempts = None if proxy is None else proxy.attempts
+    executed = None if executions is None else _executions_of(ids, executions)
+    attempts = None if proxy is None else proxy.attempts.on(ids)
     rejects = {} if proxy is None else proxy.rejects
-    unwritten = {} if proxy is None else _unwritten(proxy, client.offers, visits)
-    for request, offer in _requests(client):
+    unwritten = {} if proxy is None or attempts is None else _unwritten(proxy, client, attempts, visits)
+    lossy = proxy is not None and proxy.lost > 0
+    for row in requests.rows():
+        request, end = ids.name(row), requests.end_at(row)
         yield Joined(
             id=request,
-            offer=offer,
-            end=client.ends.get(request),
-            attempts=None if attempts is None else attempts.get(request, ()),
+            offer=requests.offer_at(row) or _unknown(end),
+            end=end,
+            attempts=None if attempts is None else attempts(row) or (),
             rejects=rejects.get(request, ()),
-            visits=visits.get(request, ()),
-            executions=None if executed is None else executed.get(request, ()),
+            visits=visits(row),
+            executions=None if executed is None else executed(row),
             sql_error=errors.get(request),
-            unwritten=unwritten.get(request),
-            lossy=proxy is not None and proxy.lost > 0,
+            unwritten=unwritten.get(row),
+            lossy=lossy,
         )
 
 
-def orphans(client: ClientLedger) -> int:
-    return sum(1 for request in client.ends if request not in client.offers)
-
-
-def _requests(client: ClientLedger) -> Iterator[tuple[str, Offer]]:
-    """All that was offered, and what has an end only: its failure would otherwise be lost with its offer."""
-    yield from client.offers.items()
-    for request, end in client.ends.items():
-        if request not in client.offers:
-            yield request, Offer(cohort="?", method="?", path="?", due=end.t, t=end.t)
+def _unknown(end: ClientEnd | None) -> Offer:
+    t = 0 if end is None else end.t
+    return Offer(cohort="?", method="?", path="?", due=t, t=t)
 
 
 def _unwritten(
-    proxy: ProxyLedger, requests: Iterable[str], visits: Mapping[str, tuple[Visit, ...]]
-) -> dict[str, Restart]:
+    proxy: ProxyLedger,
+    client: ClientLedger,
+    attempts: Callable[[int], tuple[Attempt, ...] | None],
+    visits: Callable[[int], tuple[Visit, ...]],
+) -> dict[int, Restart]:
     """When the proxy ended no one says; but the lines it could not write begin with the first that is missing."""
     if not proxy.restarts:
         return {}
-    known = proxy.attempts.keys() | proxy.rejects.keys()
-    unknown = {request: visits[request][0].begun for request in requests if request in visits and request not in known}
-    taken: dict[str, Restart] = {}
+    unknown = {
+        row: seen[0].begun
+        for row in client.requests.rows()
+        if (seen := visits(row)) and not attempts(row) and client.ids.name(row) not in proxy.rejects
+    }
+    taken: dict[int, Restart] = {}
     for restart in proxy.restarts:
-        within = {request: t for request, t in unknown.items() if restart.seen_until < t <= restart.t}
+        within = {row: t for row, t in unknown.items() if restart.seen_until < t <= restart.t}
         first = min(within.values(), default=0)
-        taken |= {request: restart for request, t in within.items() if t <= first + UNWRITTEN_NS}
+        taken |= {row: restart for row, t in within.items() if t <= first + UNWRITTEN_NS}
     return taken
 
 
-def _merged(logs: tuple[Mapping[str, tuple[Visit, ...]], ...]) -> dict[str, tuple[Visit, ...]]:
-    merged: dict[str, tuple[Visit, ...]] = {}
-    for log in logs:
-        for request, visits in log.items():
-            known = merged.get(request)
-            merged[request] = visits if known is None else known + visits
-    return merged
+def _executions_of(ids: Ids, executions: Iterable[Execution]) -> Callable[[int], tuple[Execution, ...]]:
+    places = array("i")
+    known: list[Execution] = []
+    more: dict[int, tuple[Execution, ...]] = {}
 
+    def at(row: int) -> tuple[Execution, ...]:
+        if row >= len(places) or places[row] == NONE:
+            return ()
+        return more.get(row) or (known[places[row]],)
 
-def _by_request(executions: Iterable[Execution]) -> dict[str, tuple[Execution, ...]]:
-    found: dict[str, tuple[Execution, ...]] = {}
     for execution in executions:
-        found[execution.request_id] = (*found.get(execution.request_id, ()), execution)
-    return found
+        row = ids.row(execution.request_id)
+        while row >= len(places):
+            longer((), (places,))
+        if places[row] == NONE:
+            places[row] = len(known)
+            known.append(execution)
+        else:
+            more[row] = (*at(row), execution)
+    return at

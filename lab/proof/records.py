@@ -1,9 +1,23 @@
-"""What the proof is given: the three ledgers as records, and what the controller knows of the run."""
+"""What the proof is given: the three ledgers as records, and what the controller knows of the run.
+
+What there is a million of is a Struct: made in a tenth of the time of a frozen dataclass, and unseen by the collector.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
+from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from lab.proof.client_columns import ClientColumns
+    from lab.proof.columns import View
+    from lab.proof.ids import Ids
+    from lab.proof.visit_columns import Visits
+
+Int = Annotated[int, Meta(gt=-(2**63), lt=2**63 - 1)]
+"""What a column holds."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -52,13 +66,12 @@ class Header:
 # -- the client's ledger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True, gc=False):
     cohort: str
     method: str
     path: str
-    due: int
-    t: int
+    due: Int
+    t: Int
 
     @property
     def is_write(self) -> bool:
@@ -86,17 +99,16 @@ class Mixed:
     field: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientEnd:
-    t: int
+class ClientEnd(Struct, frozen=True, kw_only=True, gc=False):
+    t: Int
     outcome: ClientOutcome
-    status: int | None
-    version: str | None
-    replica: str | None
-    reason: str | None
-    error: str | None
-    detail: str | None
-    ack: int | None
+    status: Int | None = None
+    version: str | None = None
+    replica: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    detail: str | None = None
+    ack: Int | None = None
     mixed: Mixed | None = None
 
 
@@ -111,18 +123,27 @@ class ClientFooter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientLedger:
+    """`ids` are those of all ledgers of the run that were read with them."""
+
     header: Header | None
-    offers: Mapping[str, Offer]
-    ends: Mapping[str, ClientEnd]
+    ids: "Ids"
+    requests: "ClientColumns"
     footer: ClientFooter | None
     reading: Reading
+
+    @property
+    def offers(self) -> Mapping[str, Offer]:
+        return self.requests.offers
+
+    @property
+    def ends(self) -> Mapping[str, ClientEnd]:
+        return self.requests.ends
 
 
 # -- the proxy's ledger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True, gc=False):
     """`result` None: the ledger does not say how it ended."""
 
     number: int
@@ -159,23 +180,23 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyLedger:
-    """`lost`: lines that the proxy itself says it could not write."""
+    """`lost`: lines that the proxy itself says it could not write. cuts: answers were cut in it on purpose."""
 
     header: Header | None
-    attempts: Mapping[str, tuple[Attempt, ...]]
+    attempts: "View[tuple[Attempt, ...]]"
     rejects: Mapping[str, tuple[Reject, ...]]
     begins: int
     footer_attempts: int | None
     lost: int
     restarts: tuple[Restart, ...]
     reading: Reading
+    cuts: bool = False
 
 
 # -- the app's log, one a replica
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class Visit(Struct, frozen=True, kw_only=True, gc=False):
     """A request as one replica saw it: begun, and answered if `ended` is set."""
 
     replica: str
@@ -197,7 +218,7 @@ class SqlError:
 class AppLog:
     replica: str
     version: str | None
-    visits: Mapping[str, tuple[Visit, ...]]
+    visits: "Visits"
     errors: Mapping[str, SqlError]
     exited: bool
     foreign: int
@@ -275,8 +296,7 @@ class Death:
     expected: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class Execution(Struct, frozen=True, kw_only=True, gc=False):
     """One row of the database's append-only table: a write that a replica began to execute."""
 
     request_id: str

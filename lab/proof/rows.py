@@ -1,13 +1,17 @@
 """JSON lines into rows, tolerant of what a crash or another writer leaves between them."""
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from msgspec import MsgspecError
 
 from lab.proof.records import Header, Reading
 
 Row = dict[str, Any]
 Unusable = (KeyError, TypeError, ValueError)
+T = TypeVar("T")
+MOST = 2**63
 
 _decode = json.JSONDecoder().raw_decode
 
@@ -22,25 +26,34 @@ class Rows:
         self.conflicts = 0
         self._cut = False
 
-    def __iter__(self) -> Iterator[Row]:
+    def each(self, usual: Callable[[bytes], T]) -> Iterator[T | Row]:
+        """What `usual` makes of a line; of one that it refuses, whatever JSON object stands there."""
         for line in self._lines:
             self._cut = False
             try:
-                told = line.decode().strip()
-                if not told:
-                    continue
-                row, end = _decode(told)
-            except (ValueError, RecursionError):
-                self.skipped += 1
-                self._cut = True
-                continue
-            if type(row) is dict and end == len(told):
-                yield row
-            else:
-                self.skipped += 1
+                yield usual(line)
+            except (MsgspecError, RecursionError):
+                row = self._unusual(line)
+                if row is not None:
+                    yield row
 
     def reading(self) -> Reading:
         return Reading(skipped=self.skipped, duplicates=self.duplicates, conflicts=self.conflicts, cut=self._cut)
+
+    def _unusual(self, line: bytes) -> Row | None:
+        try:
+            told = line.decode().strip()
+            if not told:
+                return None
+            row, end = _decode(told)
+        except (ValueError, RecursionError):
+            self.skipped += 1
+            self._cut = True
+            return None
+        if type(row) is dict and end == len(told):
+            return row
+        self.skipped += 1
+        return None
 
 
 def text(row: Row, key: str) -> str:
@@ -52,7 +65,7 @@ def text(row: Row, key: str) -> str:
 
 def number(row: Row, key: str) -> int:
     value = row[key]
-    if type(value) is not int:  # a bool is no number of anything
+    if type(value) is not int or not -MOST < value < MOST:  # a bool is no number of anything
         raise TypeError(key)
     return value
 
@@ -64,7 +77,7 @@ def some_text(row: Row, key: str) -> str | None:
 
 def some_number(row: Row, key: str) -> int | None:
     value = row.get(key)
-    return value if type(value) is int else None
+    return value if type(value) is int and -MOST < value < MOST else None
 
 
 def header(row: Row) -> Header:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from lab.proof.join import orphans
 from lab.proof.records import ClientLedger, Header, ProxyLedger, RunFacts
 from lab.proof.result import Class, Reason
 
@@ -54,7 +53,7 @@ def _client(facts: RunFacts, client: ClientLedger) -> Iterator[Reason]:
             f" was due (limit {LAG_P99_MS:g} ms), so users would have met something else",
             fix="leave the load more of this machine: a lower --rate, more --workers, or less beside it",
         )
-    lost = orphans(client) + max(0, (footer.offered if footer else 0) - len(client.offers))
+    lost = client.requests.orphans() + max(0, (footer.offered if footer else 0) - client.requests.offered)
     if gaps := lost + client.reading.conflicts:
         yield Reason(
             id="client-ledger-gap",

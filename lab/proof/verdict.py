@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.proof.answers import Answers
 from lab.proof.blast import BlastCount, is_told
@@ -22,6 +22,7 @@ from lab.proof.restarts import restart_behind, summarize_restarts
 from lab.proof.result import Bounds, Class, Drop, Reason, RunEcho, Verdict, VerdictOutcome
 from lab.proof.validity import doubts
 
+CUT_SWITCH = "cut-switch"
 SLOW_ON_PURPOSE = frozenset({"slow", "stream", "websocket"})
 
 
@@ -36,6 +37,7 @@ def judge(
 ) -> Verdict:
     """No client ledger means no load: the verdict then reads "not measured"."""
     logs = tuple(apps)
+    facts = _marked(facts, proxy)
     came_back = () if proxy is None else proxy.restarts
     fleet = fleet_of(facts, logs)
     counts = BlastCount(facts, fleet), ExposureCount(facts), MixCount(facts, fleet)
@@ -90,6 +92,12 @@ def judge(
     )
 
 
+def _marked(facts: RunFacts, proxy: ProxyLedger | None) -> RunFacts:
+    """A run with a fault that was asked for says so itself, whoever asked."""
+    cuts = proxy is not None and proxy.cuts
+    return replace(facts, marks=(*facts.marks, CUT_SWITCH)) if cuts else facts
+
+
 def _bounds(facts: RunFacts, count: "_Count", outcome: VerdictOutcome, judged: int, dropped: int) -> Bounds:
     rolls = list(facts.earlier)
     if facts.rollout is Outcome.DONE and outcome is not VerdictOutcome.INCONCLUSIVE:
@@ -137,7 +145,8 @@ class _Count:
         self.classes[cls] += 1
         self.blast.take(joined, cls)
         self.mixed.take(joined)
-        self.asked.update(attempt.replica for attempt in joined.attempts or ())
+        for attempt in joined.attempts or ():
+            self.asked.add(attempt.replica)
         if joined.end is None:
             self.begun_unanswered += left_unanswered(joined, self.fleet)
             return

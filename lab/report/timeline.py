@@ -90,11 +90,10 @@ def _seconds(verdict: Verdict, client: ClientLedger, ready: Sequence[Ready], bas
     sums: dict[int, _Sums] = {}
     dropped = {drop.id for drop in verdict.drops}
     untimed = frozenset(verdict.latency.excluded_cohorts)
-    for request, offer in client.offers.items():
+    for request, offer, end in client.requests.told():
         found = sums.setdefault((offer.due - base) // 1_000_000_000, _Sums())
         found.offered += 1
         found.dropped += request in dropped
-        end = client.ends.get(request)
         if end is None:
             continue
         if end.status is not None:
