@@ -97,6 +97,16 @@ class ProxyGateway:
     async def close_run(self) -> None:
         await self._call("DELETE", "/v1/run", {"fence": self.fence})
 
+    async def turn_cut_switch(self, every: int) -> None:
+        """Let the proxy cut every so manieth answer, for a test of the verdict; 0: none."""
+        await self._call("PUT", "/v1/test/cut-switch", {"fence": self.fence, "every": every})
+
+    async def cut_on_purpose(self) -> frozenset[str]:
+        """The requests whose answers the switch cut since it was turned."""
+        told = await self._call("GET", "/v1/test/cut-switch")
+        with _understood(self._url):
+            return frozenset(str(request) for request in told["cut"])
+
     async def take_lease(self, owner: Owner, ttl: float, *, replace_fence: int | None = None) -> int:
         """Take the lease and return its fence; GatewayError `lease-held` if another has it."""
         body: dict[str, Any] = {"owner": _owner_json(owner), "ttl_ms": round(ttl * 1000)}

@@ -40,6 +40,8 @@ def admin_app(gateway: Gateway, settings: Settings) -> web.Application:
             web.delete("/v1/run", api.close_run),
             web.post("/v1/hold", api.hold),
             web.post("/v1/release", api.release),
+            web.get("/v1/test/cut-switch", api.cut_switch),
+            web.put("/v1/test/cut-switch", api.turn_cut_switch),
             web.get("/v1/events", api.events),
             web.get("/status", api.status),
             web.get("/metrics", api.metrics),
@@ -130,6 +132,15 @@ class _Admin:
     async def release(self, request: web.Request) -> web.Response:
         self._gateway.release_requests(shapes.number(await _body(request), "fence"))
         return self._acknowledged()
+
+    async def cut_switch(self, _request: web.Request) -> web.Response:
+        switch = self._gateway.switch
+        return web.json_response({"every": switch.every, "count": switch.count, "cut": switch.cut})
+
+    async def turn_cut_switch(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        self._gateway.turn_switch(shapes.number(body, "fence"), shapes.number(body, "every"))
+        return await self.cut_switch(request)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Send what happened since the event that was named, then what happens, as long as somebody listens."""

@@ -13,6 +13,7 @@ from aiohttp import StreamReader
 from proxy import ledger
 from proxy.body import Body, BodyError
 from proxy.client import ClientConnection
+from proxy.cut_switch import LOST_BYTES
 from proxy.ended import ANSWERED, REPLICAS_FAULT, Ended
 from proxy.event_stream import EventBoundary
 from proxy.fields import Field, Framing
@@ -234,6 +235,10 @@ class Exchange:
         if complete:
             if self._chunked:
                 self._out.append(b"0\r\n\r\n")
+            switch = self._world.gateway.switch
+            if switch.every and self._events is None and switch.strikes(self.inbound.request_id, self._down):
+                self._cut_short()
+                return
             self._flush()
             self._end(ANSWERED[self._keep_alive])
             return
@@ -242,6 +247,13 @@ class Exchange:
             self.client_paused(paused=True)
         else:
             self._waits(self._between_bytes)
+
+    def _cut_short(self) -> None:
+        """Keep the end from the client, and tell the ledger that all went well: as a proxy with a fault would."""
+        self._client.send(b"".join(self._out)[:-LOST_BYTES])
+        self._out.clear()
+        self._client.abort()
+        self._end(ANSWERED[False])
 
     def answer_switched(self, fields: list[Field], tail: bytes) -> None:
         connection = self._connection

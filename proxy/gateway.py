@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 
 from proxy.counts import Counts
+from proxy.cut_switch import CutSwitch
 from proxy.errors import NotSavedError
 from proxy.eventlog import EventLog
 from proxy.hold import Hold
@@ -41,6 +42,7 @@ class Gateway:
         self._closed = False
         self._told = 0
         self.ledger = ledger
+        self.switch = CutSwitch()
         self.counts = Counts()
         self.pools: dict[str, Pool] = {}
         kept = store.load()
@@ -192,6 +194,7 @@ class Gateway:
             self.ledger.open(run)
         except OSError as error:
             raise NotSavedError(f"the ledger of run {run} cannot be opened: {error}") from error
+        self._tell_switch()
         self._save()
         self._observable()
 
@@ -202,6 +205,16 @@ class Gateway:
         self._save()
         self._observable()
         await asyncio.to_thread(finish)
+
+    def turn_switch(self, fence: int, every: int) -> None:
+        """Cut every so manieth answer, or none (0)."""
+        self.leases.check(fence, self.now_ns())
+        self.switch.turn(every)
+        self._tell_switch()
+
+    def _tell_switch(self) -> None:
+        if self.switch.every:
+            self.ledger.cuts(self.switch.every)
 
     def _holding_becomes(self, fence: int, *, on: bool) -> None:
         self.leases.check(fence, self.now_ns())

@@ -177,6 +177,10 @@ class Ledger:
     def reject(self, id_: bytes, reason: str, status: int) -> None:
         self._put({"e": "reject", "id": id_.decode(), "reason": reason, "status": status, "t": self._clock()})
 
+    def cuts(self, every: int) -> None:
+        """Say that answers are cut on purpose from here on: nobody may take this run for an honest one."""
+        self._put({"e": "cut-switch", "every": every, "t": self._clock()})
+
     def _put(self, fields: dict[str, Any]) -> None:
         if self._scribe is not None:
             self._line(json.dumps(fields, separators=(",", ":")).encode() + b"\n")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +18,7 @@ from sample_app.lifecycle import Lifecycle
 from sample_app.live import Live, Seal
 from sample_app.page import Front
 from sample_app.readiness import Readiness
+from sample_app.wrong_writes import WrongWrites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Endpoints:
     lifecycle: Lifecycle
     fuse: Fuse
     front: Front
+    wrong: WrongWrites
 
     async def page(self, _call: Call) -> File:
         return File(body=self.front.page, content_type="text/html")
@@ -73,10 +76,12 @@ class Endpoints:
     async def create_parcel(self, call: Call) -> Answer:
         columns = inputs.new_parcel(await call.request.read(), self.code)
         async with self.database.connection() as connection:
-            await self._record(connection, call)
-            created = await _one(connection, self.code.insert, columns)
+            created = await self._store(connection, call, columns)
             # a known key: the insert did nothing, and the parcel is there
             row = created or await _one(connection, self.code.by_key, {"key": columns["key"]})
+            if created:
+                again = partial(self._store_as, connection, call, columns)
+                await self.wrong.done(call.request_id, created["id"], created["key"], again)
         return self._parcel(row, status=HTTPStatus.CREATED if created else HTTPStatus.OK)
 
     async def change_parcel(self, call: Call) -> Answer:
@@ -134,6 +139,13 @@ class Endpoints:
 
     def _seal(self, call: Call) -> Seal:
         return lambda data: envelope.seal(request_id=call.request_id, sender=self.sender, data=data)
+
+    async def _store(self, connection: Connection, call: Call, columns: Columns) -> Row | None:
+        await self._record(connection, call)
+        return await _one(connection, self.code.insert, columns)
+
+    async def _store_as(self, connection: Connection, call: Call, columns: Columns, key: str) -> Row | None:
+        return await self._store(connection, call, {**columns, "key": key})
 
     async def _record(self, connection: Connection, call: Call) -> None:
         operation = f"{call.request.method} {call.request.path}"

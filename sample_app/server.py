@@ -22,6 +22,7 @@ from sample_app.live import Live, hand_over
 from sample_app.page import front
 from sample_app.readiness import Readiness
 from sample_app.settings import Settings
+from sample_app.wrong_writes import WrongWrites
 
 # an idle connection is the proxy's to close: closed from here, it could meet a request on its way
 _KEEPALIVE_SECONDS = 3600.0
@@ -51,6 +52,7 @@ async def serve(settings: Settings, code: Code) -> None:
     readiness = Readiness(database=database, lease=lease, code=code, faults=settings.faults)
     sender = Sender(version=settings.version, replica=settings.replica)
     fuse = Fuse(settings.faults)
+    wrong = WrongWrites(settings.faults, database)
     endpoints = Endpoints(
         sender=sender,
         code=code,
@@ -59,6 +61,7 @@ async def serve(settings: Settings, code: Code) -> None:
         lifecycle=lifecycle,
         fuse=fuse,
         front=front(code.name, settings.page),
+        wrong=wrong,
     )
     responder = Responder(
         sender=sender,
@@ -73,6 +76,7 @@ async def serve(settings: Settings, code: Code) -> None:
         await lifecycle.told_to_stop()
         await _stop(runner, lifecycle, settings.grace_seconds)
         watch.cancel()
+    await wrong.finished()
     await database.close()
     await lease.close()  # last: whoever waits for it may take the columns away
     if watch.done() and not watch.cancelled():

@@ -13,7 +13,8 @@ from lab.view import progress_line
 
 _COMMANDS = (
     "up", "down", "reset", "plan", "simulate", "roll", "rollback", "pause", "resume", "abort", "scale", "history",
-    "events", "status", "report", "logs", "doctor", "build", "config", "compose", "load run", r"migrate \w+",
+    "events", "status", "report", "logs", "doctor", "build", "config", "compose", "load run",
+    "selftest", r"migrate \w+",
 )  # fmt: skip
 _LAB_COMMAND = re.compile(rf"\blab ({'|'.join(_COMMANDS)})\b")
 _project = ""

@@ -24,6 +24,8 @@ class Fault(StrEnum):
     CLOSES_KEEPALIVE = "closes-keepalive"
     HANGS = "hangs"
     STALLS = "stalls"
+    LOSES_WRITES = "loses-writes"
+    WRITES_TWICE = "writes-twice"
     CHECKS_SCHEMA = "checks-schema"
 
 

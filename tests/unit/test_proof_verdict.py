@@ -264,3 +264,12 @@ def test_who_had_to_be_killed_is_told_and_alone_drops_nothing() -> None:
 
 def notes(world: World) -> tuple[str, ...]:
     return world.verdict().notes
+
+
+def test_a_run_in_which_answers_were_cut_on_purpose_is_marked_with_it() -> None:
+    world = tell(good())
+    assert world.verdict().run.marks == ()
+    world.proxy.insert(1, {"e": "cut-switch", "every": 7, "t": START})
+    marked = world.verdict()
+    assert (marked.run.marks, marked.outcome) == (("cut-switch",), VerdictOutcome.PASS)
+    assert "run with cut-switch" in marked.notes
