@@ -139,6 +139,22 @@ FAULTS = (
         ends=Ends.CLEAN,
     ),
     Fault(
+        version="v2-loses-writes",
+        does="acknowledges a third of the new parcels, and then loses them",
+        lab="rolls it out, for each answer looks right; compares with the database at the end",
+        seen="lost writes (D7), and wrong answers to whoever looks for one",
+        ends=Ends.DROPS,
+        drops=True,
+    ),
+    Fault(
+        version="v2-writes-twice",
+        does="stores a third of the new parcels twice",
+        lab="rolls it out, for each answer looks right; counts what was executed at the end",
+        seen="duplicates (D8)",
+        ends=Ends.DROPS,
+        drops=True,
+    ),
+    Fault(
         version="v2-hangs",
         does="is ready, and 2 s later still accepts and answers nothing more",
         lab="takes it out of rotation after 3 failed probes; not ready again within the ready timeout, goes back",
