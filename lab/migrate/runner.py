@@ -43,7 +43,7 @@ def go_to(
             raise LabError(
                 id="schema-down",
                 what=f"the schema is {now}, which is past {phase}",
-                fix="lab migrate rollback --to " + phase,
+                fix="lab migrate rollback takes one step back, and again the next",
             )
         for step in plan.phases[start + 1 : goal + 1]:
             Passage(database, session, plan, manner).up(step, Leave())

@@ -32,7 +32,10 @@ def test_v2_on_base_is_ready_and_fails_with_42703(old_rows, start_app) -> None:
 
         assert (reply.status, reply.error["code"]) == (500, "42703")
         assert reply.headers["X-Lab-Error"].startswith('42703 column "first_name" ')
-    assert two.events("error")[0]["code"] == "42703"
+    errors = two.events("error")
+    assert {line["code"] for line in errors} == {"42703"}
+    assert [line["statement"].partition(" ")[0] for line in errors] == ["select", "select", "update", "insert"]
+    assert errors[1]["statement"].endswith("from parcels where id = %(id)s")
     assert two.ask("GET", "/readyz").data == {"ready": True, "detail": "ok"}
 
 
