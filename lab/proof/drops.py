@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from lab.proof.classes import made_by
 from lab.proof.join import Joined
 from lab.proof.reasons import LEFT, story
-from lab.proof.records import AppLog, AttemptResult, ClientEnd, Restart, RunFacts, Visit
-from lab.proof.result import AppSaw, Class, Drop, Loss
-from lab.proof.steps import step_at
+from lab.proof.records import AppLog, Attempt, AttemptResult, ClientEnd, Restart, RunFacts, Visit
+from lab.proof.result import AppSaw, Class, Drop, Loss, Tried
+from lab.proof.steps import step_at, under_way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +40,18 @@ def fleet_of(facts: RunFacts, apps: tuple[AppLog, ...]) -> Fleet:
 def drop_of(
     joined: Joined, end: ClientEnd, cls: Class, facts: RunFacts, fleet: Fleet, *, restart: Restart | None
 ) -> Drop:
-    replica = replica_of(joined)
+    replica, offer = replica_of(joined), joined.offer
+
+    def at(t: int) -> float:
+        return round((t - facts.started_ns) / 1e9, 3)
+
     return Drop(
         id=joined.id,
         cls=cls,
-        cohort=joined.offer.cohort,
-        method=joined.offer.method,
-        path=joined.offer.path,
-        when_s=round((end.t - facts.started_ns) / 1e9, 3),
+        cohort=offer.cohort,
+        method=offer.method,
+        path=offer.path,
+        when_s=at(end.t),
         replica=replica,
         version=version_of(joined, fleet),
         step=step_at(facts, end.t, replica),
@@ -57,6 +61,29 @@ def drop_of(
         status=end.status,
         executions=None if joined.executions is None else len(joined.executions),
         reason=end.reason,
+        due_s=at(offer.due),
+        sent_s=at(offer.t),
+        attempts=tuple(_tried(attempt, at(attempt.begun), fleet) for attempt in joined.attempts or ()),
+        doing=under_way(facts, _when_it_went_wrong(joined, end, cls)),
+    )
+
+
+def _when_it_went_wrong(joined: Joined, end: ClientEnd, cls: Class) -> int:
+    """A timeout is noticed long after what made it."""
+    if cls is not Class.TIMEOUT:
+        return end.t
+    return joined.attempts[-1].begun if joined.attempts else joined.offer.t
+
+
+def _tried(attempt: Attempt, begun_s: float, fleet: Fleet) -> Tried:
+    generation = attempt.replica.rpartition(".")[2]
+    return Tried(
+        number=attempt.number,
+        replica=attempt.replica,
+        generation=int(generation) if generation.isdecimal() else None,
+        version=fleet.versions.get(attempt.replica),
+        begun_s=begun_s,
+        result=attempt.result,
     )
 
 

@@ -60,10 +60,26 @@ class VerdictOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
-    """One dropped request. `when_s` counts from the start of the roll and is negative in the baseline.
+class Tried:
+    """An attempt of the proxy at a request. `result` None: its ledger does not say how it ended.
 
-    reason: the proxy's, where the answer is of its making.
+    generation: the how-manieth container of its slot the replica is.
+    """
+
+    number: int
+    replica: str
+    generation: int | None
+    version: str | None
+    begun_s: float
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """One dropped request. Times count from the start of the roll and are negative in the baseline.
+
+    when_s: when it failed, at the client. reason: the proxy's, where the answer is of its making.
+    doing: the controller's acts under way when it failed, or, where it ran out of time, when it was last tried.
     """
 
     id: str
@@ -81,6 +97,10 @@ class Drop:
     status: int | None = None
     executions: int | None = None
     reason: str | None = None
+    due_s: float | None = None
+    sent_s: float | None = None
+    attempts: tuple[Tried, ...] = ()
+    doing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

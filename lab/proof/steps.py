@@ -26,6 +26,12 @@ def step_at(facts: RunFacts, t: int, replica: str | None) -> str | None:
     return None if nearest is None else nearest.name
 
 
+def under_way(facts: RunFacts, t: int) -> tuple[str, ...]:
+    """Every act of the controller at that instant, the first begun first: `drain app-1.1`."""
+    acts = sorted((step for step in facts.steps if step.start_ns <= t <= step.end_ns), key=lambda step: step.start_ns)
+    return tuple(f"{step.name} {step.replica}" if step.replica else step.name for step in acts)
+
+
 def phase_at(facts: RunFacts, t: int) -> str:
     """The phase that the last schema step before that instant led to; both phases while a step goes on."""
     phase = facts.schema_before or "unknown"

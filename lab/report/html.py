@@ -13,7 +13,7 @@ from lab.report.marks import UNICODE
 from lab.report.mixes import PAIR_HEADS, PAIR_RIGHT, mix_rows, pair_rows
 from lab.report.model import Report
 from lab.report.numbers import count, many, millis, percent, seconds, share
-from lab.report.story import sentence
+from lab.report.story import in_full
 from lab.report.style import CSS
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -149,7 +149,7 @@ def _timeline(report: Report) -> Iterator[str]:
 def _drops(report: Report) -> Iterator[str]:
     if not report.stories:
         return
-    rows = [(s.code, s.cls.value, count(s.count), sentence(s.first)) for s in report.stories]
+    rows = [(s.code, s.cls.value, count(s.count), in_full(s.first)) for s in report.stories]
     yield '<section class="card"><h2>Dropped requests, and the first of each class</h2>'
     yield from _table(("", "class", "count", "its story"), rows, right=frozenset({"count"}))
     for death in report.verdict.deaths:

@@ -15,7 +15,7 @@ from lab.report.marks import UNICODE
 from lab.report.mixes import PAIR_HEADS, mix_rows, pair_rows
 from lab.report.model import Report
 from lab.report.numbers import count, millis
-from lab.report.story import sentence
+from lab.report.story import in_full
 from lab.report.text import render_text
 
 
@@ -41,7 +41,7 @@ def render_markdown(report: Report) -> str:
 
 def _drops(report: Report) -> Iterator[str]:
     if report.stories:
-        rows = [(s.code, s.cls.value, count(s.count), sentence(s.first)) for s in report.stories]
+        rows = [(s.code, s.cls.value, count(s.count), in_full(s.first)) for s in report.stories]
         yield from _table(("", "class", "dropped", "the first of them"), rows)
 
 

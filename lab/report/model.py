@@ -5,19 +5,10 @@ from dataclasses import dataclass
 
 from lab.ports import Event
 from lab.proof.records import ClientLedger
-from lab.proof.result import CODES, Class, Drop, Verdict
+from lab.proof.result import Verdict
 from lab.report.settings import Setting, command_of, settings_of
+from lab.report.story import Story, stories_of
 from lab.report.timeline import Timeline, timeline_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """The drops of one class, and the first of them in full."""
-
-    cls: Class
-    code: str
-    count: int
-    first: Drop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +42,6 @@ def report_of(verdict: Verdict, client: ClientLedger | None, events: Sequence[Ev
         settings=settings_of(events),
         command=command_of(verdict.run, events),
         wall=events[0].wall[:19].replace("T", " ") if events else "",
-    )
-
-
-def stories_of(drops: Sequence[Drop]) -> tuple[Story, ...]:
-    """The most frequent first."""
-    by_class: dict[Class, list[Drop]] = {}
-    for drop in drops:
-        by_class.setdefault(drop.cls, []).append(drop)
-    return tuple(
-        Story(cls=cls, code=CODES[cls], count=len(found), first=found[0])
-        for cls, found in sorted(by_class.items(), key=lambda item: -len(item[1]))
     )
 
 

@@ -13,6 +13,7 @@ from lab.report.details import details_blocks, slower_block
 from lab.report.headline import headline
 from lab.report.marks import ASCII, UNICODE
 from lab.report.mixes import breakages_block, mixes_block
+from lab.report.story import stories_block
 
 
 def render_text(verdict: Verdict, *, data: str | None = None, ascii_only: bool = False, details: bool = False) -> str:
@@ -20,6 +21,7 @@ def render_text(verdict: Verdict, *, data: str | None = None, ascii_only: bool =
     blocks = [
         failure_block(verdict.run.failure) + blast_block(verdict.blast),
         drops_block(verdict.drops),
+        stories_block(verdict.drops),
         breakages_block(verdict.schema_breakages),
         mixes_block(verdict),
         deaths_block(verdict.deaths),

@@ -33,6 +33,7 @@ from lab.proof.result import (
     Mix,
     Pace,
     Pair,
+    Tried,
 )
 from lab.report import render_json, render_text
 from lab.report.numbers import count, millis
@@ -107,6 +108,19 @@ def drop(number: int, when_s: float, **changes: object) -> Drop:
         step="stop",
         detail="waiting for the first byte: the connection was closed; proxy: closed_before_response (app-2.1)",
         app_saw=AppSaw.UNANSWERED,
+        due_s=round(when_s - 0.043, 3),
+        sent_s=round(when_s - 0.04, 3),
+        attempts=(
+            Tried(
+                number=1,
+                replica="app-2.1",
+                generation=1,
+                version="v1",
+                begun_s=round(when_s - 0.039, 3),
+                result="closed_before_response",
+            ),
+        ),
+        doing=("stop app-2.1", "create app-3.2"),
     )
     return replace(base, **changes)  # type: ignore[arg-type]  # the fields of a Drop by name
 
