@@ -13,6 +13,7 @@ from loadtest.mixes import Truth
 from loadtest.open_loop import OpenLoopUser
 from loadtest.pages import check_api, check_html, check_script, needs_of
 from loadtest.parcels import (
+    NEW,
     STATUSES,
     Known,
     Stored,
@@ -179,7 +180,7 @@ def _change(rng: random.Random) -> dict[str, str]:
 def _post(turn: Turn, body: dict[str, str]) -> tuple[str, Stored | None]:
     """Store it, and know from then on what each version must answer."""
     truth = Truth()
-    check = partial(check_written, truth=truth, given=body)
+    check = partial(check_written, truth=truth, given={**body, "status": NEW})
     done = turn.ask("POST", "/parcels", body=body, check=check, key=body["key"])
     return done.id, None if done.data is None else Stored(id=done.data["id"], key=body["key"], truth=truth)
 

@@ -10,6 +10,8 @@ from loadtest.outcomes import Flaw, Kind, contract
 _FIRST = ("Ada", "Grace", "Zoë", "Søren", "Ngozi", "Ichirō", "Márta", "José")
 _LAST = ("Lovelace", "Hopper", "Müller", "Kierkegaard", "Adichie", "Suzuki", "Szabó", "García")
 STATUSES = ("registered", "in_transit", "delivered")
+NEW = STATUSES[0]
+"""What every version answers to a parcel that was not there: a default that changed under it is seen by this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ class MixedFleet:
             return 200, self._fields(version, self.rows[self.keys[body["key"]]])
         id = next(self.ids)
         row: Row = {"id": id, "key": body["key"], "address": body["address"], "status": "registered", "by": version}
+        row["status_by"] = version
         row["way"], row["reads"], row["before"] = WAYS[id % len(WAYS)], 0, None
         self._set(version, row, body, both=row["way"] is not Fault.NULL)
         self.rows[id], self.keys[row["key"]] = row, id
@@ -56,6 +57,8 @@ class MixedFleet:
     def _change(self, version: str, row: Row, body: Row) -> None:
         row.update({key: body[key] for key in ("address", "status") if key in body})
         row["by"] = version
+        if "status" in body:
+            row["status_by"] = version
         if "recipient_name" in body:
             row["before"] = (row["recipient_name"], *(row[name] for name in NAMES))
             self._set(version, row, body, both=row["way"] is not Fault.STALE)
@@ -80,7 +83,7 @@ class MixedFleet:
         if method == "GET" and way is Fault.ERROR and version != row["by"]:
             return 500, {"code": "42703", "message": "no such column"}
         shown = self._fields(version, row)
-        if method == "GET" and way is Fault.SHAPE and version != row["by"]:
+        if method == "GET" and way is Fault.SHAPE and version != row["status_by"]:
             shown["status"] = 1
         if method == "GET" and way is Fault.LOST and row["before"] is not None:
             row["reads"] += 1
