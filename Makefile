@@ -85,6 +85,11 @@ soak-smuggling: ## malformed requests and answers by the ten thousand, cut anywh
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.soak.smuggling
 
+.PHONY: soak-schema
+soak-schema: ## every change scenario, naive and safe, rolled under traffic on Docker; resumable, about 12 minutes
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.soak.schema
+
 soak-steps: ## two fleets' lives on Docker: 20 rolls, rollbacks, scalings, pauses and kills each; resumable, 20 minutes
 	@$(SET_UP) --dev
 	@$(VENV)/python -m tests.soak.steps

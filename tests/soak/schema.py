@@ -1,0 +1,118 @@
+"""`make soak-schema`: every change scenario in both forms, by the matrix and by a roll on Docker; one line per form.
+
+Resumable: what was found as expected at this commit is kept in `.lab/soak-schema.jsonl` and not asked again. A machine
+that is busy with other things makes a roll inconclusive: that says nothing of the scenario, and it is rolled again.
+`--seconds N` begins nothing new after that time; exit 3 says that some are left.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import ROOT, LabCommand
+from tests.scenario_rolls import ScenarioLab
+from tests.scenarios import FORMS, Scenario, scenarios
+
+KEPT = ROOT / ".lab" / "soak-schema.jsonl"
+FOLDER = ROOT / ".lab" / "scenarios"
+PROJECT = "soak-schema"
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """`told`: what was seen; `wrong`: what of it was not expected."""
+
+    told: str
+    wrong: list[str]
+
+
+def main() -> int:
+    asked = _asked()
+    began, commit = time.monotonic(), _commit()
+    kept = {(row["part"], row["name"], row["form"]) for row in _kept() if row["commit"] == commit}
+    left = [one for one in asked.forms if one not in kept]
+    failed = done = 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LAB_SLOW", "700ms")
+        lab = LabCommand(PROJECT)
+        world = ScenarioLab(lab, list(scenarios().values()), FOLDER, setenv=patched.setenv)
+        if left:
+            world.up()
+        while left and time.monotonic() - began < asked.seconds:
+            part, name, form = left.pop(0)
+            scenario, at = scenarios()[name], time.monotonic()
+            found = PARTS[part](world, scenario, form)
+            expected = "nothing" if form == "safe" else EXPECTED[part](scenario)
+            told = f"FAILED: {'; '.join(found.wrong)}" if found.wrong else "ok"
+            took = time.monotonic() - at
+            print(
+                f"scenario {name} {form}: {part}, expected {expected}, found {found.told}, {took:.0f} s {told}",
+                flush=True,
+            )
+            done, failed = done + 1, failed + bool(found.wrong)
+            if not found.wrong:
+                _keep({"commit": commit, "part": part, "name": name, "form": form, "found": found.told})
+        lab("down")
+    minutes = (time.monotonic() - began) / 60
+    print(f"soak schema: {done} now, {failed} failed, {len(left)} left, {minutes:.1f} min at {commit[:8]}", flush=True)
+    return 1 if failed else 3 if left else 0
+
+
+def rolled(world: ScenarioLab, scenario: Scenario, form: str) -> Found:
+    for number in range(1, TRIES + 1):
+        found = world.roll(scenario, form)
+        if found.verdict["outcome"] != "inconclusive" or number == TRIES:
+            break
+        reasons = [reason["message"] for reason in found.verdict["reasons"]]
+        print(f"scenario {scenario.name} {form}: inconclusive, again: {reasons}", file=sys.stderr)
+    return Found(told=found.told, wrong=found.wrong(scenario, form))
+
+
+PARTS: dict[str, Callable[[ScenarioLab, Scenario, str], Found]] = {"roll": rolled}
+EXPECTED: dict[str, Callable[[Scenario], str]] = {"roll": lambda scenario: f"drops with {scenario.seen!r}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """`forms`: part, scenario and form, in this order. `seconds`: nothing new begins after so many."""
+
+    forms: list[tuple[str, str, str]]
+    seconds: float
+
+
+def _asked() -> Asked:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.schema", description=__doc__)
+    parser.add_argument("names", nargs="*", help="scenarios; all unless given")
+    parser.add_argument("--part", choices=list(PARTS), action="append")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    found = parser.parse_args()
+    names = found.names or list(scenarios())
+    forms = [(part, name, form) for part in found.part or list(PARTS) for name in names for form in FORMS]
+    return Asked(forms=forms, seconds=found.seconds)
+
+
+def _kept() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
+
+
+def _keep(row: dict[str, str]) -> None:
+    KEPT.parent.mkdir(exist_ok=True)
+    with KEPT.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
