@@ -22,7 +22,7 @@ def main() -> int:
 
     try:
         chosen = settings.read(os.environ)
-        code = code_of(chosen.code)
+        code = code_of(chosen.code, chosen.code_text)
     except settings.SettingsError as error:
         sys.stderr.write(f"sample_app: {error}\n")
         return 2

@@ -19,6 +19,7 @@ class Settings:
     version: str
     replica: str
     code: str
+    code_text: str | None
     faults: Chosen
     fault_seed: str
     port: int
@@ -36,6 +37,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         version=environ.get("LAB_VERSION", code),
         replica=environ.get("LAB_REPLICA", "local"),
         code=code,
+        code_text=environ.get("APP_CODE_TEXT"),
         faults=chosen,
         fault_seed=environ.get("APP_FAULT_SEED", "1"),
         port=int(_number("PORT", environ.get("PORT", "8080"), most=65535)),

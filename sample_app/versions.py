@@ -1,7 +1,8 @@
 """The code of a version by its name: `v1`, `v2`, or a scenario's, `CHANGE/FORM/VERSION`.
 
 A scenario's version is a TOML file in scenarios/CHANGE/FORM/, or in scenarios/CHANGE/ where its forms share it. What
-the file does not say is as in V1; what its statements return is what the API answers.
+the file does not say is as in V1; what its statements return is what the API answers. The text may also stand in
+`APP_CODE_TEXT`; then APP_CODE is a name of one's own.
 """
 
 import re
@@ -28,8 +29,10 @@ class UnknownValueError(ValueError):
     """A row holds what the code was never told of."""
 
 
-def code_of(name: str) -> Code:
-    """SettingsError if there is no such version, or its file cannot be read."""
+def code_of(name: str, text: str | None = None) -> Code:
+    """SettingsError if there is no such version, or what it says cannot be used."""
+    if text is not None:
+        return _read(name, name, text, "APP_CODE_TEXT")
     if name in _OWN:
         return _OWN[name]
     parts = _PATH.fullmatch(name)
@@ -38,10 +41,7 @@ def code_of(name: str) -> Code:
     file = next((place for place in places if parts and place.is_file()), None)
     if file is None:
         raise SettingsError(f"APP_CODE is {name!r}; it may be {', '.join(_OWN)} or CHANGE/FORM/VERSION of scenarios/")
-    try:
-        return read_code(version, file.read_text())
-    except (tomllib.TOMLDecodeError, ValueError, TypeError, AttributeError) as error:
-        raise SettingsError(f"APP_CODE is {name!r}; {file.name} cannot be used: {error}") from error
+    return _read(name, version, file.read_text(), file.name)
 
 
 def read_code(name: str, text: str) -> Code:
@@ -68,6 +68,13 @@ def read_code(name: str, text: str) -> Code:
             "driver": Driver(**said.get("driver", {})),
         }
     )
+
+
+def _read(asked: str, name: str, text: str, where: str) -> Code:
+    try:
+        return read_code(name, text)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SettingsError(f"APP_CODE is {asked!r}; {where} cannot be used: {error}") from error
 
 
 def _recipient(given: Fields) -> Mapping[str, str | None]:

@@ -38,6 +38,14 @@ def test_a_version_says_which_fields_its_answers_have() -> None:
     assert (other.keys() ^ set(v1.CODE.columns), other["street"]) == ({"address", "street"}, "object")
 
 
+def test_a_version_may_be_told_by_its_text_alone() -> None:
+    code = code_of("mine", '[statements]\nby_id = "select 2"')
+
+    assert (code.name, code.by_id, code.page) == ("mine", "select 2", v1.CODE.page)
+    with pytest.raises(SettingsError, match="APP_CODE_TEXT cannot be used: nonsense means nothing here"):
+        code_of("mine", "nonsense = 1")
+
+
 def test_the_sample_apps_own_versions_have_their_names() -> None:
     assert (code_of("v1"), code_of("v2")) == (v1.CODE, v2.CODE)
 
