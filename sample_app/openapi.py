@@ -1,9 +1,10 @@
 """`GET /openapi.json`: what this version takes and answers, made from its code; a test holds real answers to it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sample_app.app_code import Code
+from sample_app import v1
+from sample_app.app_code import Code, Cursor
 from sample_app.inputs import MOST_PAGE, MOST_TEXT
 
 Json = dict[str, Any]
@@ -13,15 +14,9 @@ _FILLED: Json = {**_TEXT, "minLength": 1}
 
 
 def document(code: Code) -> Json:
-    shown = tuple(code.answers) or tuple(code.parcel(dict.fromkeys(code.columns, "x")))
-    parcel: Json = {
-        "type": "object",
-        "required": list(shown),
-        "properties": {name: _column(code, name) for name in shown},
-    }
     schemas = {
-        "Parcel": parcel,
-        "Page": _object({"items": {"type": "array", "items": _ref("Parcel")}, "next": {"type": ["integer", "null"]}}),
+        "Parcel": _parcel(code),
+        "Page": _object({"items": {"type": "array", "items": _ref("Parcel")}, "next": _next(code)}),
         "NewParcel": _new_parcel(code),
         "Changes": _changes(code),
         "Error": _object({"code": {"type": "string"}, "message": {"type": "string"}}),
@@ -29,20 +24,42 @@ def document(code: Code) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "parcels", "version": code.name},
-        "paths": _paths(),
+        "paths": _paths(code),
         "components": {"schemas": schemas},
     }
 
 
-def _column(code: Code, name: str) -> Json:
-    if name in code.knows:
-        return {"enum": sorted(code.knows[name])}
-    return {"type": code.answers.get(name, "integer" if name == "id" else "string")}
+def _parcel(code: Code) -> Json:
+    """Whoever reads a field that V1's answers have not must be able to do without: a roll has both."""
+    types = code.answers or {n: "integer" if n == "id" else "string" for n in _shown(code)}
+    required = [name for name in types if not code.answers or name in v1.CODE.columns]
+    properties = {name: {"type": type} for name, type in types.items()}
+    return {"type": "object", "required": required, "properties": properties}
 
 
-def _paths() -> Json:
+def _shown(code: Code) -> Iterable[str]:
+    return code.parcel(dict.fromkeys(code.columns, "x"))
+
+
+def _after(code: Code) -> Json:
+    """Of a cursor that no version gives out yet nothing is said, although it is taken: nobody is to send it."""
+    own: Json = {"type": "string", "pattern": "^c-"}
+    return own if code.cursor is Cursor.OPAQUE else {"type": "integer", "minimum": 0}
+
+
+def _next(code: Code) -> Json:
+    return {"type": ["string" if code.cursor is Cursor.OPAQUE else "integer", "null"]}
+
+
+def _field(code: Code, name: str) -> Json:
+    """A text of a request, as this version takes it."""
+    text = _TEXT if name == "last_name" else _FILLED
+    return {**text, "pattern": code.takes[name].pattern} if name in code.takes else text
+
+
+def _paths(code: Code) -> Json:
     page = [
-        _parameter("query", "after", {"type": "integer", "minimum": 0}),
+        _parameter("query", "after", _after(code)),
         _parameter("query", "limit", {"type": "integer", "minimum": 1, "maximum": MOST_PAGE}),
     ]
     created = {"201": _answer(_ref("Parcel")), "200": _answer(_ref("Parcel")), "400": _error()}
@@ -63,10 +80,10 @@ def _paths() -> Json:
 
 def _new_parcel(code: Code) -> Json:
     """V2 takes a name in either shape: its two fields, or the whole one that V1's clients send."""
-    names = {name: _TEXT if name == "last_name" else _FILLED for name in code.recipient_fields}
+    names = {name: _field(code, name) for name in code.recipient_fields}
     own = [name for name in code.recipient_fields if name != "recipient_name"]
     schema: Json = {"type": "object", "required": ["key", "address"]}
-    schema["properties"] = {"key": _FILLED, **names, "address": _FILLED}
+    schema["properties"] = {"key": _field(code, "key"), **names, "address": _field(code, "address")}
     for name in code.takes.keys() & schema["properties"].keys():
         schema["properties"][name] = {**schema["properties"][name], "pattern": code.takes[name].pattern}
     shapes = [{"required": ["recipient_name"]}] + ([{"required": own}] if own else [])
@@ -74,8 +91,9 @@ def _new_parcel(code: Code) -> Json:
 
 
 def _changes(code: Code) -> Json:
-    names = {name: _TEXT if name == "last_name" else _FILLED for name in code.recipient_fields}
-    return {"type": "object", "minProperties": 1, "properties": {**names, "address": _FILLED, "status": _FILLED}}
+    names = {name: _field(code, name) for name in code.recipient_fields}
+    others = {name: _field(code, name) for name in ("address", "status")}
+    return {"type": "object", "minProperties": 1, "properties": {**names, **others}}
 
 
 def _body(schema: str) -> Json:
