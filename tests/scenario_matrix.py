@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from lab.assembly import Lab
@@ -12,7 +13,8 @@ from lab.project import project_at
 from tests.scenarios import FOLDER, ROOT, Scenario, manifest
 
 PROJECT = "scenario-matrix"
-OWN_CHECKS = {"v1": ROOT / "sample_app" / "schema" / "compat.toml"}
+SAMPLE = ROOT / "sample_app" / "schema" / "compat.toml"
+STATIC = ROOT / "sample_app" / "static"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +31,26 @@ def ask(scenario: Scenario, form: str, folder: Path, *, levels: str = "0-4") -> 
     plan = scenario.plan(form)
     lab = Lab(project=project_at(ROOT, PROJECT))
     read = read_manifest(manifest([scenario], folder))
-    checks = OWN_CHECKS.get(plan.versions[0], FOLDER / "compat.toml")
+    checks = _checks(scenario, plan.versions[0], folder)
     keys = CompatKeys(checks=checks, environment=read.compat.environment)
     # what the manifest names, as if it named these
     vars(lab)["manifest"] = replace(read, schema_plan=plan.file, compat=keys)
     vars(lab)["plan"] = plan
     names = tuple(scenario.name_of(form, version) for version in plan.versions)
     return compat(lab, CompatRequest(versions=names, levels=levels), lambda _line: None)
+
+
+def _checks(scenario: Scenario, version: str, folder: Path) -> Path:
+    """The scenarios' own, or the sample app's; where its page is the matter, with every script that a page names."""
+    if version != "v1":
+        return FOLDER / "compat.toml"
+    if not scenario.naive:
+        return SAMPLE
+    scripts = (f"app.{sha256(script.read_bytes()).hexdigest()[:12]}.js" for script in sorted(STATIC.glob("*.js")))
+    asked = "".join(f'\n[[check]]\nname = "{name}"\nrequest = "GET /assets/{name}"\n' for name in scripts)
+    file = folder / "page.toml"
+    file.write_text(SAMPLE.read_text() + asked)
+    return file
 
 
 def signs(matrix: Matrix) -> list[Sign]:

@@ -19,6 +19,7 @@ HELD_SECONDS = 7.0
 """Longer than the app waits for a free connection (3 s), so that a queue behind it is seen by its users."""
 PATIENCE = 60.0
 RATE = "60"
+TRIES = 3
 SetEnv = Callable[[str, str], None]
 
 
@@ -69,6 +70,14 @@ class ScenarioLab:
         self._lab.up("-f", str(self._manifest), "--version", version, "--schema", "base", "--replicas", "2")
 
     def roll(self, scenario: Scenario, form: str) -> Rolled:
+        """Again where the load itself was late: a machine that is busy with other things says nothing of a scenario."""
+        for _ in range(TRIES - 1):
+            rolled = self._roll(scenario, form)
+            if {reason["id"] for reason in rolled.verdict["reasons"]} != {"schedule-lag"}:
+                return rolled
+        return self._roll(scenario, form)
+
+    def _roll(self, scenario: Scenario, form: str) -> Rolled:
         """From the old version on the first phase, through the plan's own steps, to the new one, under traffic."""
         plan = scenario.plan(form)
         old, new = (scenario.name_of(form, version) for version in plan.versions)

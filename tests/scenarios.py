@@ -2,8 +2,8 @@
 
 import os
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -17,15 +17,20 @@ FORMS = ("naive", "safe")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """`change`: its entry of the catalogue. Of the naive form: the `level` of the matrix that finds it first, words of
-    what live traffic meets (`seen`), and whether somebody has to read the table slowly meanwhile (`report`).
+    """`change`: its entry of the catalogue; the rest says what its naive form is found by, and needs.
+
+    `level` of the matrix, or the linter's `hint` where only traffic breaks a promise; words that the load has `seen`.
+    `report`: somebody reads the table slowly meanwhile. `naive`: variables of that form; a scenario without a folder is
+    the sample app's own versions and plan.
     """
 
     name: str
     change: str
     level: int
     seen: str
+    hint: str = ""
     report: bool = False
+    naive: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self, form: str) -> ChangePlan:
         own = FOLDER / self.name / form / "plan.toml"
@@ -35,8 +40,9 @@ class Scenario:
         """As the manifest names it. The load takes what begins with v2 for a version that splits names."""
         return f"{version}-{self.name}-{form}"
 
-    def code(self, form: str, version: str) -> str:
-        return version if version in {"v1", "v2"} else f"{self.name}/{form}/{version}"
+    def environment(self, form: str, version: str) -> dict[str, str]:
+        code = version if version in {"v1", "v2"} else f"{self.name}/{form}/{version}"
+        return {"APP_CODE": code, **(self.naive if form == "naive" else {})}
 
 
 def manifest(chosen: Iterable[Scenario], folder: Path) -> Path:
@@ -49,7 +55,7 @@ def manifest(chosen: Iterable[Scenario], folder: Path) -> Path:
     app["x-lab"]["versions"] = {
         scenario.name_of(form, version): {
             "serves_as": version,
-            "environment": {"APP_CODE": scenario.code(form, version)},
+            "environment": scenario.environment(form, version),
         }
         for scenario, form in forms
         for version in scenario.plan(form).versions

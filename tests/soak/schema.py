@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests import scenario_matrix, scenario_names
 from tests.e2e.conftest import ROOT, LabCommand
 from tests.scenario_rolls import ScenarioLab
 from tests.scenarios import FORMS, Scenario, scenarios
@@ -23,7 +24,6 @@ from tests.scenarios import FORMS, Scenario, scenarios
 KEPT = ROOT / ".lab" / "soak-schema.jsonl"
 FOLDER = ROOT / ".lab" / "scenarios"
 PROJECT = "soak-schema"
-TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,11 @@ def main() -> int:
         patched.setenv("LAB_SLOW", "700ms")
         lab = LabCommand(PROJECT)
         world = ScenarioLab(lab, list(scenarios().values()), FOLDER, setenv=patched.setenv)
-        if left:
+        if any(part == "roll" for part, _, _ in left):
             world.up()
         while left and time.monotonic() - began < asked.seconds:
             part, name, form = left.pop(0)
-            scenario, at = scenarios()[name], time.monotonic()
+            scenario, at = scenarios().get(name, GENERATED), time.monotonic()
             found = PARTS[part](world, scenario, form)
             expected = "nothing" if form == "safe" else EXPECTED[part](scenario)
             told = f"FAILED: {'; '.join(found.wrong)}" if found.wrong else "ok"
@@ -67,17 +67,43 @@ def main() -> int:
 
 
 def rolled(world: ScenarioLab, scenario: Scenario, form: str) -> Found:
-    for number in range(1, TRIES + 1):
-        found = world.roll(scenario, form)
-        if found.verdict["outcome"] != "inconclusive" or number == TRIES:
-            break
-        reasons = [reason["message"] for reason in found.verdict["reasons"]]
-        print(f"scenario {scenario.name} {form}: inconclusive, again: {reasons}", file=sys.stderr)
+    found = world.roll(scenario, form)
     return Found(told=found.told, wrong=found.wrong(scenario, form))
 
 
-PARTS: dict[str, Callable[[ScenarioLab, Scenario, str], Found]] = {"roll": rolled}
-EXPECTED: dict[str, Callable[[Scenario], str]] = {"roll": lambda scenario: f"drops with {scenario.seen!r}"}
+def asked(_world: ScenarioLab, scenario: Scenario, form: str) -> Found:
+    """The matrix, level by level, until one is red."""
+    matrix = scenario_matrix.ask(scenario, form, FOLDER)
+    found, hints = scenario_matrix.signs(matrix), scenario_matrix.hints(matrix)
+    if form == "safe":
+        told = [f"level {sign.level} {sign.what}" for sign in found[:1]] + [scenario.hint] * (scenario.hint in hints)
+        return Found(told=told[0] if told else "nothing", wrong=told)
+    if scenario.hint:
+        told = f"level 0 {scenario.hint}" if scenario.hint in hints else "nothing"
+        return Found(told=told, wrong=[] if scenario.hint in hints else [f"hints are {sorted(hints)}"])
+    if not found:
+        return Found(told="nothing", wrong=["a matrix that is all green on a naive form"])
+    first, entries = found[0], {sign.entry for sign in found} - {""}
+    wrong = [] if first.level == scenario.level else [f"first found by level {first.level}"]
+    wrong += [] if scenario.change in entries or not entries else [f"called {sorted(entries)}"]
+    return Found(told=f"level {first.level} {scenario.change if entries else ''} ({first.what[:90]})", wrong=wrong)
+
+
+def named(_world: ScenarioLab, scenario: Scenario, form: str) -> Found:
+    """Whether the matrix knows a change by what it does, and not by a name: `form` is what it has to call it."""
+    matrix = scenario_names.ask(form, FOLDER / f"named-{form}", SEED)
+    entries = {sign.entry for sign in scenario_matrix.signs(matrix)}
+    return Found(told=str(sorted(entries)), wrong=[] if entries == {form} else [f"called {sorted(entries)}"])
+
+
+PARTS: dict[str, Callable[[ScenarioLab, Scenario, str], Found]] = {"matrix": asked, "roll": rolled, "names": named}
+EXPECTED: dict[str, Callable[[Scenario], str]] = {
+    "matrix": lambda scenario: f"level {scenario.level} {scenario.hint or scenario.change}",
+    "roll": lambda scenario: f"drops with {scenario.seen!r}",
+    "names": lambda _scenario: "its own name",
+}
+SEED = 1
+GENERATED = Scenario(name="generated", change="", level=1, seen="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +121,9 @@ def _asked() -> Asked:
     parser.add_argument("--seconds", type=float, default=float("inf"))
     found = parser.parse_args()
     names = found.names or list(scenarios())
-    forms = [(part, name, form) for part in found.part or list(PARTS) for name in names for form in FORMS]
+    parts = found.part or list(PARTS)
+    forms = [(part, name, form) for part in parts if part != "names" for name in names for form in FORMS]
+    forms += [("names", GENERATED.name, entry) for entry in scenario_names.STEPS] if "names" in parts else []
     return Asked(forms=forms, seconds=found.seconds)
 
 

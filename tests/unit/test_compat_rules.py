@@ -24,6 +24,7 @@ BAD = {
     ),
     "unbatched-write": "update t set a = b",
     "view-of-everything": "create or replace view v as select * from t",
+    "wait-without-limit": "-- lab:tx\nset local lock_timeout = 0;\nalter table t add column b text;\n-- lab:end",
 }
 GOOD = {
     "contract-statement-early": "alter table t add column a text",
@@ -39,6 +40,7 @@ GOOD = {
     ),
     "unbatched-write": "update t set a = b where id in (select id from t limit 100)",
     "view-of-everything": "create view v as select id, a from t where 'x' = '*'",
+    "wait-without-limit": "-- lab:tx\nset local lock_timeout = '50ms';\nalter table t add column b text;\n-- lab:end",
 }
 
 

@@ -24,10 +24,12 @@ def steps_of(plan: ChangePlan) -> tuple[str, ...]:
 
 
 def test_every_folder_is_listed_and_nothing_else() -> None:
-    assert sorted(scenarios()) == sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+    own = {scenario.name for scenario in ALL if scenario.naive}  # the sample app's own versions, told by a variable
+
+    assert scenarios().keys() - own == {path.name for path in FOLDER.iterdir() if path.is_dir()}
 
 
-@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [s for s in ALL if not s.naive], ids=lambda scenario: scenario.name)
 def test_the_naive_form_makes_the_change_that_it_is_an_example_of(scenario: Scenario) -> None:
     change, plan = catalogue().change(scenario.change), scenario.plan("naive")
     made = {operation.kind for operation in operations(steps_of(plan))}
@@ -37,6 +39,8 @@ def test_the_naive_form_makes_the_change_that_it_is_an_example_of(scenario: Scen
 
 def test_one_manifest_holds_the_versions_of_every_form(tmp_path: Path) -> None:
     read = read_manifest(manifest(ALL, tmp_path))
-    named = {(v.serves_as, v.environment["APP_CODE"]) for v in read.versions.values()}
+    every = {
+        s.name_of(form, v): (v, s.environment(form, v)) for s in ALL for form in FORMS for v in s.plan(form).versions
+    }
 
-    assert named == {(v, s.code(form, v)) for s in ALL for form in FORMS for v in s.plan(form).versions}
+    assert {v.name: (v.serves_as, dict(v.environment)) for v in read.versions.values()} == every

@@ -14,6 +14,7 @@ from lab.compat.rules import (
     trigger_apart,
     unbatched,
     view_of_everything,
+    waits_without_limit,
 )
 from lab.compat.rules.step import Rule, Step
 
@@ -28,6 +29,7 @@ RULES: Mapping[str, Rule] = {
     "trigger-apart-from-its-columns": trigger_apart.check,
     "unbatched-write": unbatched.check,
     "view-of-everything": view_of_everything.check,
+    "wait-without-limit": waits_without_limit.check,
 }
 
 __all__ = ["RULES", "Rule", "Step", "findings"]
