@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-proof soak-smuggling lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-proof soak-smuggling lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -52,6 +52,8 @@ bench-load: ## how much load this machine can offer on time
 bench-proxy: ## the proxy beside nginx, HAProxy and a plain aiohttp one; 7 minutes; writes docs
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.bench.proxy
+
+soak: soak-engine soak-churn soak-faults soak-rolls ## the soaks of everyday confidence, one after the other; about 50 minutes
 
 soak-rolls: ## every order, batch and size of fleet, forth and back; resumable, about 20 minutes
 	@$(SET_UP) --dev

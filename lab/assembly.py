@@ -104,9 +104,10 @@ class Lab:
 
     def port_of(self, service: str, port: int) -> int:
         """Where a port of the database's or the proxy's container is published. LabError `lab-not-up` if it is not."""
-        static = self.host.static().get(service)
+        there = self.host.static()
+        static = there.get(service)
         if static is None or not static.running:
-            raise not_up(self.project, f"{service} not running")
+            raise not_up(self.project, f"{service} does not run" if there else "it has no containers")
         if port not in static.ports:
             raise not_up(self.project, f"{service} publishes no port {port}")
         return static.ports[port]

@@ -16,7 +16,7 @@ _COMMANDS = (
     "events", "status", "report", "logs", "doctor", "build", "config", "compose", "load run",
     "selftest", r"migrate \w+",
 )  # fmt: skip
-_LAB_COMMAND = re.compile(rf"\blab ({'|'.join(_COMMANDS)})\b")
+_LAB_COMMAND = re.compile(rf"\blab ({'|'.join(_COMMANDS)})\b(?! --project)")
 _project = ""
 
 

@@ -77,7 +77,10 @@ OPTIONS: Mapping[str, Any] = {
         OnFail | None, _option("--on-fail", "What then becomes of the rollout: rollback.", None, WATCH)
     ],
     "ready_timeout": Annotated[
-        str | None, _option("--ready-timeout", "How long a replica may take to be ready: 30s.", "TIME", TIMES)
+        str | None,
+        _option(
+            "--ready-timeout", "How long a replica may take to be ready, and again if it falls out: 30s.", "TIME", TIMES
+        ),
     ],
     "drain_timeout": Annotated[
         str | None, _option("--drain-timeout", "How long a drain may take: 30s.", "TIME", TIMES)

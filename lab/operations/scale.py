@@ -20,7 +20,7 @@ class ScaleResult:
 
 def check_size(replicas: int) -> None:
     if replicas < 1:
-        raise UsageError(id="replicas", what="a fleet has at least one replica", fix="lab scale 1 or more")
+        raise UsageError(id="replicas", what="a fleet has at least one replica", fix="lab scale N, of at least 1")
 
 
 async def scale(lab: Lab, replicas: int, *, listen: Listener) -> ScaleResult:

@@ -1,10 +1,11 @@
 """`lab status`: the fleet as the engine, the proxy, the database and the journal see it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lab import migrate
 from lab.assembly import Lab
+from lab.docker_host import Static
 from lab.errors import LabError
 from lab.folds import History, history_of
 from lab.lease import is_gone
@@ -30,6 +31,7 @@ async def fleet_view(lab: Lab) -> FleetView:
     ready = sum(r.available for r in replicas)
     owner = _at_work(routing)
     notes = [*_rollout_notes(it, owner), *_fleet_notes(history, replicas, ready), *_data_notes(it, events)]
+    notes += static_notes(lab.manifest.around.statics, await asyncio.to_thread(lab.host.static))
     if held := hold_note(routing.hold):
         notes.append(held)
     if owner and not (it and it.pid == owner.pid):
@@ -46,6 +48,12 @@ async def fleet_view(lab: Lab) -> FleetView:
         notes=tuple(notes),
         rollout=_rollout(it, owner),
     )
+
+
+def static_notes(wanted: Sequence[str], static: Mapping[str, Static]) -> list[str]:
+    """The services beside the fleet that do not run, and should."""
+    gone = [name for name in wanted if not (name in static and (static[name].running or static[name].done))]
+    return [f"{name} does not run: lab up starts it again" for name in gone]
 
 
 def _at_work(routing: Routing) -> Owner | None:

@@ -86,6 +86,7 @@ def _tried(fault: Fault) -> tuple[str, bool]:
             return f"soak faults {fault.version}: {_rolled(fault)}, ok", True
         except LateError as late:
             print(f"soak faults {fault.version}: try {number}: {late}", flush=True)
+            _lab("down")
         except (FailedError, AssertionError) as error:
             _lab("down")
             return f"soak faults {fault.version}: FAILED: {error}", False

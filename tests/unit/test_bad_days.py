@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from lab.assembly import Lab
+from lab.cli import _output
 from lab.endpoint import resolve
 from lab.errors import EngineError, Exit, LabError
 from lab.manifest import Version, read_manifest
 from lab.operations import statics
 from lab.operations.revisions import ensure_revision
+from lab.operations.status import static_notes
 from lab.port_owner import port_owner
 
 ROOT = Path(__file__).parents[2]
@@ -177,8 +179,8 @@ def test_a_lab_of_another_checkout_is_told_with_its_folder() -> None:
 @pytest.mark.parametrize(
     ("static", "why"),
     [
-        ({}, "proxy not running"),
-        ({"proxy": SimpleNamespace(running=False, ports={})}, "proxy not running"),
+        ({}, "it has no containers"),
+        ({"proxy": SimpleNamespace(running=False, ports={})}, "proxy does not run"),
         ({"proxy": SimpleNamespace(running=True, ports={})}, "proxy publishes no port 9000"),
     ],
 )
@@ -189,6 +191,27 @@ def test_no_lab_or_a_proxy_that_is_gone_is_told_with_the_way_to_have_it_again(st
     assert (caught.value.id, caught.value.exit_code) == ("lab-not-up", Exit.ENVIRONMENT)
     assert caught.value.what == f"the lab 'shop' is not up: {why}"
     assert caught.value.fix == "lab up --project shop"
+
+
+def test_advice_names_the_project_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.cli._output._project", "shop")
+
+    assert _output.advice("lab up --project shop, then lab roll v2") == (
+        "lab up --project shop, then lab roll --project shop v2"
+    )
+
+
+def test_status_says_what_beside_the_fleet_does_not_run() -> None:
+    static = {
+        "db": SimpleNamespace(running=False, done=False),
+        "proxy": SimpleNamespace(running=True, done=False),
+        "fill": SimpleNamespace(running=False, done=True),
+    }
+
+    assert static_notes(("db", "proxy", "fill", "cache"), static) == [  # type: ignore[arg-type]  # what is asked of them
+        "db does not run: lab up starts it again",
+        "cache does not run: lab up starts it again",
+    ]
 
 
 # clocks
