@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-proof soak-smuggling lock
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-proof soak-smuggling lock soak-updown
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -95,6 +95,10 @@ soak-schema: ## every change scenario, naive and safe, rolled under traffic on D
 soak-steps: ## two fleets' lives on Docker: 20 rolls, rollbacks, scalings, pauses and kills each; resumable, 20 minutes
 	@$(SET_UP) --dev
 	@$(VENV)/python -m tests.soak.steps
+
+soak-updown: ## lab up and lab down interrupted before and after every step; seeded, resumable, at most 40 minutes
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.soak.updown
 
 # --universal: one lock for every platform; no index address is written into a file
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,4 +1,7 @@
-"""Versions that pass every probe and are bad all the same: one dies, one answers errors. What they cost is counted."""
+"""Versions that are bad all the same although their image is sound. What they cost is counted, and they are taken back.
+
+`make soak-faults` rolls every one that there is.
+"""
 
 import json
 from collections.abc import Callable
@@ -7,7 +10,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import LabCommand
-from tests.fault_evidence import assert_blast_is_what_the_app_says, assert_whole, folder, said_by
+from tests.fault_evidence import (
+    assert_blast_is_what_the_app_says,
+    assert_whole,
+    fired,
+    folder,
+    said_by,
+)
 
 pytestmark = pytest.mark.docker
 PROJECT = "e2e-bad"
@@ -66,6 +75,49 @@ def test_a_version_that_answers_errors_is_rolled_back_by_its_gate_with_the_numbe
     report = lab("report").out
     assert f"  blast  {ERRS} answered {blast['answered']} requests in " in report
     assert f"on 1 replica, {blast['errors']} of them errors" in report
+
+
+def test_a_version_that_ends_as_it_starts_is_seen_at_once_with_its_last_words(lab: LabCommand) -> None:
+    verdict = lab.roll("roll", "v2-crashes-on-start")
+
+    assert_back_on_v1(lab, verdict)
+    assert verdict["run"]["reason"].endswith("ended before it was ever ready")
+    assert verdict["dropped"] == 0
+    assert fired(PROJECT, verdict, "crashes-on-start") >= 1
+    assert "fault crashes-on-start" in lab("report").out
+
+
+def test_a_version_that_flaps_is_given_no_request(lab: LabCommand) -> None:
+    verdict = lab.roll("roll", "v2-flaps", "--ready-timeout", "6s")
+
+    assert_back_on_v1(lab, verdict)
+    assert "never became ready within 6s: its probes passed and failed in turn, " in verdict["run"]["reason"]
+    assert (verdict["dropped"], verdict["blast"]["answered"]) == (0, 0)
+    assert fired(PROJECT, verdict, "flaps") > 3
+
+
+def test_a_version_that_hangs_is_taken_back_and_what_it_left_unanswered_is_counted(lab: LabCommand) -> None:
+    """What it has begun it never ends, so it outstays its stop grace as well."""
+    verdict = lab.roll("roll", "v2-hangs", "--bake", "7s", "--ready-timeout", "7s")
+
+    assert_back_on_v1(lab, verdict)
+    assert verdict["run"]["reason"].endswith("was not ready again within 7s")
+    assert_blast_is_what_the_app_says(PROJECT, verdict, "v2-hangs")
+    assert set(verdict["dropped_by_class"]) == {"timeout"}
+    assert "no whole answer within 1000 ms" in lab("report").out
+    assert any(note.startswith("killed when their stop grace was over") for note in verdict["notes"])
+
+
+def test_a_version_that_runs_out_of_memory_is_taken_back_and_told_as_that(lab: LabCommand) -> None:
+    verdict = lab.roll("roll", "v2-leaks-memory", "--bake", "7s")
+
+    assert_back_on_v1(lab, verdict)
+    assert {(death["version"], death["exit_code"], death["oom"]) for death in verdict["deaths"]} == {
+        ("v2-leaks-memory", 137, True)
+    }
+    assert len(verdict["deaths"]) >= 4
+    assert fired(PROJECT, verdict, "leaks-memory") > len(verdict["deaths"])
+    assert "exit code 137, out of memory" in lab("report").out
 
 
 def test_without_a_gate_it_is_rolled_out_and_the_verdict_fails_it(lab: LabCommand) -> None:

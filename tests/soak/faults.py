@@ -35,6 +35,7 @@ TOLD: Mapping[str, str] = {
     "v2-error-ratio": "error-ratio",
     "v2-leaks-memory": "out of memory",
     "v2-hangs": "was not ready again within 10s",
+    "v2-adds-latency": "v2-adds-latency is slower than v1",
 }
 """What the report of the roll says."""
 TOLD_BACK: Mapping[str, str] = {"v2-ignores-sigterm": "killed when their stop grace was over"}
