@@ -109,7 +109,7 @@ def rollback(
 
 def _go_to(command: str, project: str, *, dry_run: bool, as_json: bool, quiet: bool) -> None:
     from lab import migrate
-    from lab.operations.schema import plan_of
+    from lab.operations.schema import go_up, plan_of
 
     lab = _open(project)
     if dry_run:
@@ -122,7 +122,7 @@ def _go_to(command: str, project: str, *, dry_run: bool, as_json: bool, quiet: b
         text = f"The schema is {before}. Nothing to do."
         _output.result(text, {"schema": "lab.migrate/1", "phase": before, "changed": False}, as_json=as_json)
         return
-    migrate.go_to(database, change, goal.name, _telling(quiet=quiet))
+    go_up(lab, goal.name, _telling(quiet=quiet))
     text = f"The schema is {goal.name}; it serves {', '.join(sorted(goal.serves))}."
     _output.result(text, {"schema": "lab.migrate/1", "phase": goal.name, "changed": True}, as_json=as_json)
 

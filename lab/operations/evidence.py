@@ -14,7 +14,7 @@ from lab.latency_log import write_latency_log
 from lab.migrate import forced_reason
 from lab.model import Ending
 from lab.operations.archive import earlier_rolls
-from lab.operations.timeline import deaths_of, overstayed, services_of, steps_of, swaps_of
+from lab.operations.timeline import beside, deaths_of, overstayed, services_of, steps_of, swaps_of
 from lab.ports import Event
 from lab.proof import (
     AppLog,
@@ -138,7 +138,7 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         schema_mode=record.schema_mode,
         marks=(*record.marks, *_forced(lab)),
         min_requests=record.min_requests,
-        steps=steps_of(record.events),
+        steps=steps_of(beside(record.events, lab.journal.events(run="", types=["schema-step"]))),
         swaps=swaps_of(record.events),
         services=services_of(record.events),
         deaths=deaths_of(record.events),

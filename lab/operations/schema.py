@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +41,15 @@ class Taken:
     strangers: tuple[str, ...] = ()
 
 
+def go_up(lab: Lab, goal: str, told: Told) -> None:
+    """Every step up to that phase, each in the journal: a run beside it tells by them which phase its requests met."""
+    plan, database = plan_of(lab), lab.database()
+    now = migrate.current_phase(database)
+    for phase in plan.phases[0 if now == migrate.NOTHING else plan.index(now) + 1 : plan.index(goal) + 1]:
+        with _recorded(lab, phase.name):
+            migrate.step_up(database, plan, phase, told)
+
+
 async def contract(lab: Lab, removal: Removal, told: Told) -> Taken:
     """Take the next phase, which takes versions away. LabError `schema-guard` names who could still run."""
     plan = plan_of(lab)
@@ -55,7 +65,8 @@ async def contract(lab: Lab, removal: Removal, told: Told) -> Taken:
         )
 
     def step(leave: migrate.Leave) -> str:
-        migrate.step_up(lab.database(), plan, goal, told, leave=leave)
+        with _recorded(lab, goal.name):
+            migrate.step_up(lab.database(), plan, goal, told, leave=leave)
         return goal.name
 
     return await _removing(lab, goal.name, removal, step, told)
@@ -70,7 +81,8 @@ async def step_back(lab: Lab, removal: Removal, told: Told) -> Taken:
     back = plan.phases[plan.index(now) - 1].name
 
     def step(leave: migrate.Leave) -> str:
-        return migrate.step_down(lab.database(), plan, told, leave=leave)
+        with _recorded(lab, back):
+            return migrate.step_down(lab.database(), plan, told, leave=leave)
 
     return await _removing(lab, back, removal, step, told)
 
@@ -227,6 +239,14 @@ def _record(lab: Lab, goal: str, evidence: Evidence, removal: Removal) -> None:
         "forced": removal.force,
     }
     lab.journal.append("versions-given-up", "", time.monotonic_ns(), data)
+
+
+@contextmanager
+def _recorded(lab: Lab, phase: str) -> Iterator[None]:
+    """Of no run: the one that goes on meanwhile finds it by its time."""
+    lab.journal.append("schema-step", "", time.monotonic_ns(), {"phase": phase, "what": "begins"})
+    yield
+    lab.journal.append("schema-step", "", time.monotonic_ns(), {"phase": phase, "what": "done"})
 
 
 def plan_of(lab: Lab) -> migrate.ChangePlan:

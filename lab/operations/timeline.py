@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from lab.ports import Event
 from lab.proof import Death, Service, Step, Swap
@@ -35,6 +36,20 @@ def steps_of(events: Sequence[Event]) -> tuple[Step, ...]:
         elif event.type == "replica-died":
             spans.end("drain", event.data["replica"], event.t_ns)
     return tuple(spans.steps)
+
+
+def beside(events: Sequence[Event], others: Sequence[Event]) -> list[Event]:
+    """The run's events, and those of no run that came while it went on, at the run's own clock."""
+    if not events:
+        return []
+    first, last = (datetime.fromisoformat(events[at].wall) for at in (0, -1))
+    came = [(event, datetime.fromisoformat(event.wall)) for event in others]
+    theirs = [
+        replace(event, t_ns=events[0].t_ns + round((at - first).total_seconds() * 1e9))
+        for event, at in came
+        if first <= at <= last
+    ]
+    return sorted([*events, *theirs], key=lambda event: event.t_ns)
 
 
 def _act(spans: _Spans, event: Event) -> None:

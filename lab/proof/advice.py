@@ -32,7 +32,8 @@ def advice(facts: RunFacts, versions: Iterable[str], phase: str) -> str:
             return f"lab migrate status     which phases serve {told}?"
         case True:
             out = f"lab rollback takes {facts.to_version} out of it again; then mend the schema's plan"
-            return f"{out}: it promises that {told} {'are' if len(names) > 1 else 'is'} right on {phase}"
+            shows = f"lab compat{''.join(f' {name}' for name in names if len(names) > 1)} shows it without a roll"
+            return f"{out}: it promises that {told} {'are' if len(names) > 1 else 'is'} right on {phase}; {shows}"
         case False:
             return _way(facts, set(names), phase.rpartition(BETWEEN)[2], told)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lab.proof.advice import BROWSER, PAGES, advice, promised
 from lab.proof.drops import Fleet, version_of
 from lab.proof.join import Joined
-from lab.proof.records import Fault, RunFacts
+from lab.proof.records import ClientEnd, ClientOutcome, Fault, Mixed, RunFacts
 from lab.proof.result import Mix, Pair
 from lab.proof.steps import phase_at
 
@@ -45,16 +45,19 @@ class MixCount:
         end = joined.end
         if end is None or end.mixed is None:
             return
-        mixed, reader = end.mixed, version_of(joined, self.fleet)
-        if reader is None:
+        mixed, reader = end.mixed, end.version or version_of(joined, self.fleet)
+        if reader is None or (mixed.fault is None and end.outcome is not ClientOutcome.OK):
             return
-        if mixed.writer is not None and (end.outcome == "ok" or mixed.fault):
+        if mixed.writer is not None:
             self.read[mixed.writer, reader] += 1
-            self.wrong[mixed.writer, reader] += mixed.fault is not None
-        if mixed.fault is None:
-            return
+        if mixed.fault is not None:
+            self._fault(joined, end, mixed, mixed.fault, reader)
+
+    def _fault(self, joined: Joined, end: ClientEnd, mixed: Mixed, fault: Fault, reader: str) -> None:
+        if mixed.writer is not None:
+            self.wrong[mixed.writer, reader] += 1
         key = _Key(
-            fault=mixed.fault,
+            fault=fault,
             writer=mixed.writer,
             reader=reader,
             phase=phase_at(self.facts, end.t),

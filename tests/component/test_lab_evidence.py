@@ -65,6 +65,7 @@ async def measured(folder: Path, app: Replica, schema: Schema, *, doubles: bool 
     lab: Any = SimpleNamespace(
         database=lambda: database,
         project=SimpleNamespace(name="default"),
+        journal=SimpleNamespace(events=lambda **_: []),
         plan=None,
         manifest=SimpleNamespace(versions={}, around=around),
     )

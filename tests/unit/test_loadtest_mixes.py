@@ -1,10 +1,13 @@
 """Each thing that two versions can do to each other's data has one name, and names the pair."""
 
+import json
+
 import pytest
 
 from loadtest.mixes import Fault, Mix, Truth
 from loadtest.oracle import Expected, Judgement, judge
 from loadtest.parcels import Known, Stored, check_page, check_reading, check_shape, check_truth
+from loadtest.tally import Tally, figures_from_json, figures_to_json
 from tests.unit.test_loadtest_oracle import PARCEL, reply, seal
 
 PLAIN = {"key": "k", "recipient_name": "Zoë Müller", "address": "1 Harbour Street"}
@@ -187,3 +190,15 @@ def test_a_write_of_which_nothing_is_known_leaves_no_truth_behind() -> None:
     assert check_reading({**SHOWN_1, "recipient_name": "?"}, "v1", same=parcel, since=parcel.changes) is None
     assert check_reading({**SHOWN_1, "id": 9}, "v1", same=parcel, since=parcel.changes) is not None
     assert parcel.writer is None
+
+
+def test_what_several_processes_saw_adds_up_and_comes_back_from_its_json() -> None:
+    parts = []
+    for times in (1, 2):
+        tally = Tally()
+        for _ in range(times):
+            tally.mixed(Mix(fault=Fault.STALE, writer="v2"), reader="v1")
+        tally.mixed(Mix(fault=Fault.ERROR), reader="v2")
+        parts.append(figures_from_json(json.loads(json.dumps(figures_to_json(tally.figures(0))))))
+
+    assert dict((parts[0] + parts[1]).mixes) == {"v2 v1 stale": 3, "- v2 error": 2}

@@ -31,6 +31,7 @@ from lab.report.timeline import NO_VERSION, Moment, Ready, Wave, _waves
 from tests.golden_files import check
 from tests.unit.proof_world import facts
 from tests.unit.report_world import events, verdict_and_report
+from tests.unit.test_report_text import schema_breakage, stale
 
 SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
 
@@ -65,6 +66,14 @@ def in_doubt() -> Report:
     return replace(report, verdict=told)
 
 
+def mixed() -> Report:
+    """What versions and schema did to each other."""
+    verdict, report = verdict_and_report(drops=True)
+    told = stale()
+    breakages = schema_breakage().schema_breakages
+    return replace(report, verdict=replace(verdict, mixes=told.mixes, pairs=told.pairs, schema_breakages=breakages))
+
+
 def unmeasured() -> Report:
     return report_of(judge(facts(), None, None, ()), None, events())
 
@@ -75,7 +84,7 @@ def bare() -> Report:
 
 
 REPORTS: dict[str, Callable[[], Report]] = {
-    made.__name__: made for made in (clean, dropping, in_doubt, unmeasured, bare)
+    made.__name__: made for made in (clean, dropping, in_doubt, mixed, unmeasured, bare)
 }
 
 
@@ -182,6 +191,10 @@ def poisoned() -> Report:
     drop = replace(verdict.drops[0], detail=EVIL, path=EVIL, replica=EVIL, step=EVIL)
     run = replace(verdict.run, reason=EVIL, to_version=EVIL, failure=Failure(what=EVIL, log=(EVIL,)))
     told = replace(verdict, drops=(drop,), run=run, notes=(EVIL,), reasons=(Reason(id="x", message=EVIL, fix=EVIL),))
+    mix = replace(stale().mixes[0], reader=EVIL, writer=EVIL, detail=EVIL, fix=EVIL)
+    breakage = replace(schema_breakage().schema_breakages[0], message=EVIL, statement=EVIL, fix=EVIL, version=EVIL)
+    pair = replace(stale().pairs[0], reader=EVIL, writer=EVIL)
+    told = replace(told, mixes=(mix,), pairs=(pair,), schema_breakages=(breakage,))
     story = replace(report.stories[0], first=drop)
     seconds = tuple(replace(second, answered={EVIL: 50}) for second in report.timeline.seconds)
     timeline = replace(report.timeline, seconds=seconds, moments=(Moment(at_s=1.0, what=EVIL),))
@@ -218,6 +231,13 @@ def test_junit_counts_what_failed_what_is_in_doubt_and_what_was_not_measured(nam
     assert "".join(root.get(kind, "") for kind in ("failures", "errors", "skipped")) == counts
     found = {p.get("name"): p.get("value") for p in root.iter("property")}
     assert found["dropped"] == ("2" if name == "dropping" else "0")
+
+
+def test_junit_has_the_faults_of_each_pair_as_properties() -> None:
+    root = ET.fromstring(render_junit(mixed()).encode())
+    found = {p.get("name"): p.get("value") for p in root.iter("property")}
+    assert (found["mix.stale.v2.v1.backfilled"], found["mix.null.unknown.v2.expanded"]) == ("41", "1")
+    assert (found["read.v1.v1"], found["read.v2.v1"]) == ("412", "96")
 
 
 # the page on its own
