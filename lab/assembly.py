@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lab import images
-from lab.chosen import Chosen, chosen_of
+from lab.chosen import Chosen, chosen_of, owner_of
 from lab.compose import Compose, ensure_flavour, write_added
 from lab.database import Database
 from lab.docker_client import DockerClient
@@ -62,10 +62,21 @@ class Lab:
     def endpoint(self) -> Endpoint:
         return resolve(os.environ, Path.home())
 
+    @property
+    def owner(self) -> str | None:
+        """The process that this lab belongs to, if it is not to outlive it."""
+        return owner_of(self.project, os.environ)
+
     @cached_property
     def docker(self) -> DockerClient:
         project = self.project
-        return DockerClient(self.endpoint, project=project.name, compose_name=project.compose_name, home=project.home)
+        return DockerClient(
+            self.endpoint,
+            project=project.name,
+            compose_name=project.compose_name,
+            home=project.home,
+            owner=self.owner,
+        )
 
     @cached_property
     def engine(self) -> DockerEngine:
@@ -85,12 +96,11 @@ class Lab:
     def compose(self, made: Images | None) -> Compose:
         environ = {**os.environ, "DOCKER_HOST": self.endpoint.url, **self._interpolation(made)}
         folder, manifest = self.project.folder / "compose", self.manifest
-        own = manifest.around.own
         return Compose(
             flavour=ensure_flavour(folder, environ),
             project=self.project.compose_name,
             manifest=manifest.path,
-            added=write_added(self.project.added, manifest.path, manifest.around, folder) if own else None,
+            added=write_added(manifest.path, manifest.around, folder, shipped=self.project.added, owner=self.owner),
             folder=folder,
             environ=environ,
         )

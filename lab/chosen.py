@@ -1,14 +1,17 @@
-"""Which manifest a project runs: the shipped one, or the one it was started with, remembered until `lab down`."""
+"""Which manifest a project runs, and whose it is: what it was started with, remembered until `lab down`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.errors import LabError
 from lab.manifest import Said
+from lab.ownership import VARIABLE
 from lab.project import Project
 
 RECORD = "manifest.json"
+OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +50,21 @@ def remember(project: Project, chosen: Chosen) -> None:
     temporary.replace(record)
 
 
+def owner_of(project: Project, environ: Mapping[str, str]) -> str | None:
+    """The process that the lab belongs to, where it is not to outlive it: for every command that works on it."""
+    record = project.folder / OWNER
+    return environ.get(VARIABLE) or (record.read_text() if record.exists() else None)
+
+
+def remember_owner(project: Project, owner: str | None) -> None:
+    if owner:
+        (project.folder / OWNER).write_text(owner)
+
+
 def forget(project: Project) -> None:
-    """The lab is down: the next one is what `lab up` says it is."""
+    """The lab is down: the next one is what `lab up` says it is, and its owner's who says it."""
     _record(project).unlink(missing_ok=True)
+    (project.folder / OWNER).unlink(missing_ok=True)
 
 
 def _record(project: Project) -> Path:

@@ -13,11 +13,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from lab.errors import EngineError, LabError
 from lab.manifest import Version
+from lab.ownership import LABEL as OWNER
 from lab.surroundings import PROXY, Surroundings
 
 CALL_SECONDS = 120
@@ -149,11 +151,30 @@ class Compose:
             yield
 
 
-def write_added(shipped: Path, manifest: Path, around: Surroundings, folder: Path) -> Path:
-    """The lab's proxy as a file beside the manifest, on every network where the rolled service can be reached."""
-    body = yaml.safe_load(shipped.read_text(encoding="utf-8"))
-    body["services"][PROXY]["networks"] = ["default", *(name for name in around.networks if name != "default")]
-    return _write(folder / "added.yaml", body, like=manifest)
+def write_added(manifest: Path, around: Surroundings, folder: Path, *, shipped: Path, owner: str | None) -> Path | None:
+    """What stands beside the manifest: the lab's proxy where it is somebody's own, and the owner's label on everything.
+
+    The proxy is on every network where the rolled service can be reached. None where there is nothing to add.
+    """
+    body: dict[str, Any] = {"services": {}, "volumes": {}, "networks": {}}
+    if around.own:
+        body |= yaml.safe_load(shipped.read_text(encoding="utf-8"))
+        body["services"][PROXY]["networks"] = ["default", *(name for name in around.networks if name != "default")]
+    if owner:
+        _label(body, yaml.safe_load(manifest.read_text(encoding="utf-8")), around, {OWNER: owner})
+    added = {part: things for part, things in body.items() if things}
+    return _write(folder / "added.yaml", added, like=manifest) if added else None
+
+
+def _label(body: dict[str, Any], manifest: Mapping[str, Any], around: Surroundings, labels: Mapping[str, str]) -> None:
+    """On all that Compose makes for this project, and on nothing that is there without it."""
+    for service in around.statics:
+        body["services"].setdefault(service, {})["labels"] = dict(labels)
+    for part in ("volumes", "networks"):
+        things = {**(manifest.get(part) or {}), **body[part], **({"default": None} if part == "networks" else {})}
+        for name, thing in things.items():
+            if not (thing or {}).get("external"):
+                body[part][name] = {**(body[part].get(name) or {}), "labels": dict(labels)}
 
 
 def _write(path: Path, body: Mapping[str, object], *, like: Path) -> Path:

@@ -16,6 +16,7 @@ from docker.errors import APIError, DockerException, NotFound
 
 from lab.endpoint import Endpoint
 from lab.errors import EngineError
+from lab.ownership import LABEL as OWNER
 
 LABEL = "rollinglab."
 CALL_SECONDS = 60
@@ -42,7 +43,9 @@ class EngineVersion:
 class DockerClient:
     """`api` is the SDK's low-level client; use it inside `call`."""
 
-    def __init__(self, endpoint: Endpoint, *, project: str, compose_name: str, home: Path) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, project: str, compose_name: str, home: Path, owner: str | None = None
+    ) -> None:
         tls: Any = False
         if endpoint.tls_dir:
             folder = endpoint.tls_dir
@@ -55,6 +58,7 @@ class DockerClient:
         self.project = project
         self.compose_name = compose_name
         self._home = str(home)
+        self._owner = owner
 
     def call(self, what: str, call: Callable[[], Any]) -> Any:
         with _translated(what):
@@ -70,7 +74,8 @@ class DockerClient:
         )
 
     def labels(self, role: str) -> dict[str, str]:
-        return {LABEL + "project": self.project, LABEL + "home": self._home, LABEL + "role": role}
+        labels = {LABEL + "project": self.project, LABEL + "home": self._home, LABEL + "role": role}
+        return labels | ({OWNER: self._owner} if self._owner else {})
 
     def ours(self, **labels: str) -> list[dict[str, Any]]:
         """The containers that carry this project's labels, as rows of the plain list."""

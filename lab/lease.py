@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from lab import ownership
 from lab.errors import GatewayError, LabError
 from lab.gateway import ProxyGateway
+from lab.ownership import Machine
 from lab.ports import Lease, Owner
 
 TTL_SECONDS = 15.0
@@ -84,10 +86,12 @@ def this_process(home: Path) -> Owner:
 
 
 def is_gone(owner: Owner) -> bool:
-    """Whether that process is surely gone. One on another host is never surely gone."""
-    if owner.host != socket.gethostname():
-        return False
-    return owner.boot != _boot() or (start_of(owner.pid) or "") != owner.start
+    """Whether that process is surely gone, as this machine sees it now."""
+    return ownership.is_gone(owner, this_machine())
+
+
+def this_machine() -> Machine:
+    return Machine(host=socket.gethostname(), boot=_boot(), start_of=start_of)
 
 
 def start_of(pid: int) -> str | None:

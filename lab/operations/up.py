@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import images, migrate
 from lab.assembly import Lab
-from lab.chosen import chosen_of, remember
+from lab.chosen import chosen_of, remember, remember_owner
 from lab.clock import measure_clock
 from lab.errors import Exit, LabError, UsageError
 from lab.folds import History
@@ -56,6 +56,7 @@ async def up(lab: Lab, request: UpRequest, *, told: Told, listen: Listener) -> U
     made = await asyncio.to_thread(lab.ensure_images, lambda line: told("images", line, 0.0))
     await asyncio.to_thread(refuse_missing_images, lab)
     remember(lab.project, lab.chosen)
+    remember_owner(lab.project, lab.owner)
     changed = await asyncio.to_thread(start_static, lab, made, told)
     async with lab.gateway() as gateway:
         await _await_proxy(gateway)

@@ -1,54 +1,31 @@
-"""A lab of a test's own, driven through the command as a person drives it. Needs a Docker engine; CI has one."""
+"""Labs made by the lab's own pytest plugin, whose first user this suite is. Needs a Docker engine; CI has one."""
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab.lease import this_process
+from lab.ownership import owner_to_text
+from lab.pytest_plugin import has_failed
+from lab.testing.factory import Factory
+from lab.testing.under_test import Done, LabUnderTest
+
 ROOT = Path(__file__).resolve().parents[2]
-MINUTES = 4
+
+__all__ = ["Done", "LabCommand"]
 
 
-@dataclass(frozen=True)
-class Done:
-    """How one command ended."""
+class LabCommand(LabUnderTest):
+    """The plugin's lab, with the verdict as its JSON, and eyes of the suite's own for what is left on the engine."""
 
-    exit_code: int
-    out: str
-    err: str
+    def __init__(self, project: str) -> None:
+        super().__init__(project=project, owner=owner_to_text(this_process(ROOT)))
 
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True)
-class LabCommand:
-    project: str
-
-    def __call__(self, *words: str) -> Done:
-        argv = [sys.executable, "-m", "lab", *words, "--project", self.project]
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=MINUTES * 60, check=False)
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def begin(self, *words: str) -> "subprocess.Popen[str]":
-        argv = [sys.executable, "-m", "lab", *words, "--project", self.project]
-        return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def up(self, *words: str) -> Done:
-        done = self("up", *words)
-        assert done.exit_code == 0, done.err
-        return done
-
-    def status(self) -> Any:
-        return self("status", "--json").json
-
-    def roll(self, *words: str) -> Any:
+    def roll(self, *words: str) -> Any:  # type: ignore[override]
         """Roll, and return the verdict with the exit code that the command really had."""
         done = self(*words, "--json")
         verdict = done.json
@@ -86,20 +63,18 @@ def _short_slow_requests() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def new_lab() -> Iterator[Callable[[str], LabCommand]]:
-    """Makes labs by project name, and takes every one down at the end."""
+def new_lab(request: pytest.FixtureRequest, lab_factory: Factory) -> Iterator[Callable[[str], LabCommand]]:
+    """Makes labs that nobody else has, beginning with that name, and takes every one down at the end."""
     made: list[LabCommand] = []
 
-    def make(project: str) -> LabCommand:
-        lab = LabCommand(project)
-        lab("down")
+    def make(name: str) -> LabCommand:
+        lab = LabCommand(lab_factory.name(name))
         made.append(lab)
         return lab
 
     yield make
     for lab in made:
-        done = lab("down")
-        assert done.exit_code == 0, done.err
+        lab.destroy(keep_runs=has_failed(request.node))
         assert lab.leftovers() == []
 
 

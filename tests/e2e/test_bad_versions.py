@@ -19,14 +19,13 @@ from tests.fault_evidence import (
 )
 
 pytestmark = pytest.mark.docker
-PROJECT = "e2e-bad"
 SECOND = 1_000_000_000
 DIES, ERRS = "v2-dies-after-ready", "v2-answers-errors"
 
 
 @pytest.fixture(scope="module")
 def lab(new_lab: Callable[[str], LabCommand]) -> LabCommand:
-    made = new_lab(PROJECT)
+    made = new_lab("e2e-bad")
     made.up()
     return made
 
@@ -51,7 +50,7 @@ def test_a_version_that_dies_after_it_was_ready_is_rolled_back_and_only_its_deat
     for drop in verdict["drops"]:
         late = died[drop["replica"]]["when_s"] - drop["when_s"]
         assert -1 < late < 5, "a death is told when the controller looks again"
-    assert_blast_is_what_the_app_says(PROJECT, verdict, DIES)
+    assert_blast_is_what_the_app_says(lab.project, verdict, DIES)
     assert verdict["blast"]["errors"] == 0
     assert verdict["blast"]["replicas"] >= 4
 
@@ -64,13 +63,13 @@ def test_a_version_that_answers_errors_is_rolled_back_by_its_gate_with_the_numbe
     assert reason.startswith("error-ratio 3")
     assert reason.endswith(" requests), limit 5.00%")
     errors, of = (int(word) for word in reason.partition("(")[2].split(" requests")[0].split(" of "))
-    events = [json.loads(line) for line in (folder(PROJECT, verdict) / "events.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (folder(lab.project, verdict) / "events.jsonl").read_text().splitlines()]
     (judged,) = [event["t_ns"] for event in events if event["type"] == "version-failed"]
-    said = said_by(ERRS, PROJECT, verdict)
+    said = said_by(ERRS, lab.project, verdict)
     some_before, by_then = said.ends(until_ns=judged - 2 * SECOND), said.ends(until_ns=judged)
     assert max(50, some_before[0]) <= of <= by_then[0]
     assert some_before[1] <= errors <= by_then[1]
-    assert_blast_is_what_the_app_says(PROJECT, verdict, ERRS)
+    assert_blast_is_what_the_app_says(lab.project, verdict, ERRS)
     assert (blast["replicas"], blast["unanswered"]) == (1, 0)
     report = lab("report").out
     assert f"  blast  {ERRS} answered {blast['answered']} requests in " in report
@@ -83,7 +82,7 @@ def test_a_version_that_ends_as_it_starts_is_seen_at_once_with_its_last_words(la
     assert_back_on_v1(lab, verdict)
     assert verdict["run"]["reason"].endswith("ended before it was ever ready")
     assert verdict["dropped"] == 0
-    assert fired(PROJECT, verdict, "crashes-on-start") >= 1
+    assert fired(lab.project, verdict, "crashes-on-start") >= 1
     assert "fault crashes-on-start" in lab("report").out
 
 
@@ -93,7 +92,7 @@ def test_a_version_that_flaps_is_given_no_request(lab: LabCommand) -> None:
     assert_back_on_v1(lab, verdict)
     assert "never became ready within 6s: its probes passed and failed in turn, " in verdict["run"]["reason"]
     assert (verdict["dropped"], verdict["blast"]["answered"]) == (0, 0)
-    assert fired(PROJECT, verdict, "flaps") > 3
+    assert fired(lab.project, verdict, "flaps") > 3
 
 
 def test_a_version_that_hangs_is_taken_back_and_what_it_left_unanswered_is_counted(lab: LabCommand) -> None:
@@ -102,7 +101,7 @@ def test_a_version_that_hangs_is_taken_back_and_what_it_left_unanswered_is_count
 
     assert_back_on_v1(lab, verdict)
     assert verdict["run"]["reason"].endswith("was not ready again within 7s")
-    assert_blast_is_what_the_app_says(PROJECT, verdict, "v2-hangs")
+    assert_blast_is_what_the_app_says(lab.project, verdict, "v2-hangs")
     assert set(verdict["dropped_by_class"]) == {"timeout"}
     assert "no whole answer within 1000 ms" in lab("report").out
     assert any(note.startswith("killed when their stop grace was over") for note in verdict["notes"])
@@ -116,7 +115,7 @@ def test_a_version_that_runs_out_of_memory_is_taken_back_and_told_as_that(lab: L
         ("v2-leaks-memory", 137, True)
     }
     assert len(verdict["deaths"]) >= 4
-    assert fired(PROJECT, verdict, "leaks-memory") > len(verdict["deaths"])
+    assert fired(lab.project, verdict, "leaks-memory") > len(verdict["deaths"])
     assert "exit code 137, out of memory" in lab("report").out
 
 
@@ -126,6 +125,6 @@ def test_without_a_gate_it_is_rolled_out_and_the_verdict_fails_it(lab: LabComman
     assert (verdict["run"]["rollout"], verdict["outcome"], verdict["exit_code"]) == ("done", "fail", 1)
     assert set(verdict["dropped_by_class"]) == {"server_error"}
     assert {(drop["made_by"], drop["status"]) for drop in verdict["drops"]} == {("app", 500)}
-    assert_blast_is_what_the_app_says(PROJECT, verdict, ERRS)
+    assert_blast_is_what_the_app_says(lab.project, verdict, ERRS)
     assert verdict["blast"]["errors"] > 50
     assert lab.status()["version"] == ERRS

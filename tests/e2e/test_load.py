@@ -12,7 +12,6 @@ import pytest
 from tests.e2e.conftest import ROOT, LabCommand
 
 pytestmark = pytest.mark.docker
-PROJECT = "e2e-load"
 CLERK = """
 from locust import HttpUser, task
 
@@ -34,13 +33,13 @@ class Clerk(LedgerMixin, HttpUser):
 
 @pytest.fixture(scope="module")
 def lab(new_lab: Callable[[str], LabCommand]) -> LabCommand:
-    made = new_lab(PROJECT)
+    made = new_lab("e2e-load")
     made.up()
     return made
 
 
 def run_of(verdict: Any) -> Path:
-    return ROOT / ".lab" / PROJECT / "runs" / str(verdict["run"]["run"])
+    return ROOT / ".lab" / verdict["run"]["project"] / "runs" / str(verdict["run"]["run"])
 
 
 def test_a_load_of_one_s_own_users_is_judged_as_a_roll_is_and_meanwhile_no_other_command_changes_the_lab(
@@ -73,7 +72,7 @@ def test_a_load_of_one_s_own_users_is_judged_as_a_roll_is_and_meanwhile_no_other
     assert rows[0]["cohorts"] == {"look": 0.75, "store": 0.25}
     assert (run_of(verdict) / "locustfile.py").read_text() == CLERK
     assert verdict["run"]["run"] in lab("report", "--list").out
-    assert "lab load run --duration 8s --project e2e-load" in lab("report", "--format", "md").out
+    assert f"lab load run --duration 8s --project {lab.project}" in lab("report", "--format", "md").out
 
 
 def test_a_load_that_is_kept_from_its_processor_ends_without_a_verdict_and_never_passes(lab: LabCommand) -> None:
@@ -83,9 +82,9 @@ def test_a_load_that_is_kept_from_its_processor_ends_without_a_verdict_and_never
         assert running.stderr is not None
         assert "load       started" in running.stderr.readline()
         threading.Event().wait(1)  # not for something to happen: that much of the load is to be on time
-        processor(f"lab-{PROJECT}-load", "1000")
+        processor(f"lab-{lab.project}-load", "1000")
         threading.Event().wait(2)
-        processor(f"lab-{PROJECT}-load", "-1")
+        processor(f"lab-{lab.project}-load", "-1")
         out, err = running.communicate(timeout=60)
     finally:
         running.kill()

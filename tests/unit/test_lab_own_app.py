@@ -1,6 +1,7 @@
 """A Compose file that is not the lab's: what is read of it, what the lab adds, and how an image becomes a version."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -98,11 +99,32 @@ def test_the_proxy_that_the_lab_adds_is_the_one_it_ships() -> None:
 def test_the_proxy_stands_on_every_network_of_the_rolled_service_and_speaks_its_compose_version(tmp_path: Path) -> None:
     manifest = read(tmp_path, 'version: "3.8"\nservices: {web: {image: shop, networks: [back, default]}}')
 
-    added = yaml.safe_load(
-        write_added(ROOT / "compose/proxy.yaml", manifest.path, manifest.around, tmp_path / "made").read_text()
-    )
+    added = additions(manifest, tmp_path / "made")
     assert added["services"]["proxy"]["networks"] == ["default", "back"]
     assert added["version"] == "3.8"
+
+
+def additions(manifest: Manifest, folder: Path, owner: str | None = None) -> Any:
+    path = write_added(manifest.path, manifest.around, folder, shipped=ROOT / "compose/proxy.yaml", owner=owner)
+    return yaml.safe_load(path.read_text()) if path else None
+
+
+def test_the_shipped_manifest_needs_nothing_beside_it_but_an_owner_s_label_on_everything(tmp_path: Path) -> None:
+    shipped = read_manifest(ROOT / "compose/lab.yaml")
+    assert additions(shipped, tmp_path) is None
+
+    label = {"labels": {"rollinglab.owner": "h/b/1/2"}}
+    assert additions(shipped, tmp_path, "h/b/1/2") == {
+        "services": {"db": label, "proxy": label},
+        "volumes": {"db": label, "state": label, "runs": label},
+        "networks": {"default": label},
+    }
+
+
+def test_what_compose_does_not_make_is_nobody_s(tmp_path: Path) -> None:
+    manifest = read(tmp_path, "services: {web: {image: shop}}\nnetworks: {old: {external: true}, back: }")
+
+    assert set(additions(manifest, tmp_path / "made", "h/b/1/2")["networks"]) == {"default", "back"}
 
 
 def revision(version: str, image_id: str) -> Revision:

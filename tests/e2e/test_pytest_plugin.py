@@ -1,0 +1,173 @@
+"""The plugin on real containers: the README's lines, what a failure says, and what `kill -9` leaves to the next run."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.lease import this_machine
+from lab.ownership import is_gone as is_gone_on
+from lab.ownership import owner_of_text
+from lab.testing.factory import Factory
+from tests.e2e.conftest import ROOT, docker_names
+
+pytestmark = pytest.mark.docker
+README = (ROOT / "README.md").read_text()
+OWNED = "label=rollinglab.owner"
+
+
+@pytest.fixture
+def test_file(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "test_it.py"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def pytest_of(path: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", *words, str(path)]
+
+
+def environ() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
+
+
+def test_the_lines_of_the_readme_work_and_leave_their_artefacts_and_nothing_else(
+    test_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    lines = re.search(r"```python\n(import pytest\n.*?)```", README, re.DOTALL)
+    assert lines is not None
+    path = test_file(lines[1] + "    (lambda p: open(p, 'w').write(lab.project))(__file__ + '.project')\n")
+
+    done = subprocess.run(
+        pytest_of(path, "--lab-require", "--lab-artifacts", str(tmp_path / "out"), f"--rootdir={tmp_path}"),
+        cwd=tmp_path,
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (tmp_path / "out").iterdir()
+    told = json.loads((folder / "test.json").read_text())
+    assert told["test"].endswith("::test_the_new_version_drops_nothing")
+    (run,) = told["runs"]
+    assert {"verdict.json", "report.txt", "client.jsonl", "proxy.jsonl", "events.jsonl"} <= {
+        file.name for file in (folder / run).iterdir()
+    }
+    project = Path(f"{path}.project").read_text()
+    assert everything_of(project) == []
+    assert not (ROOT / ".lab" / project).exists()
+
+
+KILLED = """
+import sys
+import pytest
+
+@pytest.mark.lab(replicas=2, rate=40, slow="700ms")
+def test_it(lab):
+    print("UP", lab.project, file=sys.__stderr__, flush=True)
+    lab.roll("v2")
+"""
+PHASES = {
+    "while Compose makes the network and the database": lambda owned: any("network" in one for one in owned),
+    "while the fleet comes up": lambda owned: any("-app-" in one for one in owned),
+    "in the middle of a roll under load": lambda owned: any(one.endswith("-load") for one in owned),
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_what_a_run_killed_by_sigkill_leaves_is_removed_by_the_next_one_and_nothing_of_others(
+    phase: str, test_file: Callable[[str], Path], tmp_path: Path, lab_factory: Factory, stranger: str
+) -> None:
+    before = owners()
+    with subprocess.Popen(
+        pytest_of(test_file(KILLED), "-s", f"--rootdir={tmp_path}"),
+        cwd=tmp_path,
+        env=environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as killed:
+        wait_for(lambda: PHASES[phase](things_of(killed.pid)), "the phase")
+        os.kill(killed.pid, signal.SIGKILL)
+
+    removed = lab_factory.tidy()
+
+    assert len(removed) == 1
+    assert things_of(killed.pid) == []
+    wait_for(lambda: commands_of(removed[0]) == [], "the commands that it had begun to end")
+    assert everything_of(removed[0].removeprefix("lab-")) == []
+    assert stranger in docker_names("network", "ls", "--format", "{{.Name}} -", prefix=stranger)
+    assert {owner for owner in before if lives(owner)} <= owners() | {""}
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    """Of an owner on another host, who may live."""
+    name = f"lab-stranger-{os.getpid()}_default"
+    labels = {"com.docker.compose.project": f"lab-stranger-{os.getpid()}", "rollinglab.owner": "elsewhere/b/1/1"}
+    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    subprocess.run(["docker", "network", "create", *words, name], check=True, capture_output=True)
+    yield name
+    subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
+
+
+def things_of(pid: int) -> list[str]:
+    """The containers, networks and volumes of the labs that belong to that process, by name."""
+    found = []
+    for kind in ("container", "network", "volume"):
+        shape = "{{.Names}}" if kind == "container" else "{{.Name}}"
+        words = ["docker", kind, "ls", "--filter", OWNED, "--format", f'{{{{.Label "rollinglab.owner"}}}} {shape}']
+        words += ["-a"] if kind == "container" else []
+        lines = subprocess.check_output(words, text=True).splitlines()
+        found += [line.split()[1] for line in lines if line.split("/")[2] == str(pid)]
+        found += [kind] if any(line.split("/")[2] == str(pid) for line in lines) else []
+    return found
+
+
+def owners() -> set[str]:
+    words = ["docker", "ps", "-a", "--filter", OWNED, "--format", '{{.Label "rollinglab.owner"}}']
+    return set(subprocess.check_output(words, text=True).split())
+
+
+def lives(text: str) -> bool:
+    owner = owner_of_text(text)
+    return owner is not None and not is_gone_on(owner, this_machine())
+
+
+def everything_of(project: str) -> list[str]:
+    names = docker_names("ps", "-a", "--format", "{{.Names}} -", prefix=f"lab-{project}")
+    names |= docker_names("network", "ls", "--format", "{{.Name}} -", prefix=f"lab-{project}_")
+    names |= docker_names("volume", "ls", "--format", "{{.Name}} -", prefix=f"lab-{project}_")
+    return list(names)
+
+
+def commands_of(project: str) -> list[str]:
+    """The processes of this host that work on it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if "lab.tied" in line and project.removeprefix("lab-") in line:
+            found.append(line)
+    return found
+
+
+def wait_for(there: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < deadline, f"waited for {what} in vain"
+        time.sleep(0.05)
