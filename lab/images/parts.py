@@ -19,8 +19,8 @@ class Part(StrEnum):
     LOAD = "load"
 
 
-_NOT_IN = {Part.APP: ("plan.toml", ".sql")}
-"""Plans and their SQL are read from the clone at each command: an edit of them is no reason to build anything."""
+_NOT_IN = {Part.APP: ("plan.toml", "compat.toml", ".sql")}
+"""Plans, their SQL and the checks are read from the clone at each command: an edit is no reason to build anything."""
 _PACKAGES = {Part.PROXY: "proxy", Part.APP: "sample_app", Part.LOAD: "loadtest"}
 
 
