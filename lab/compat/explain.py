@@ -1,5 +1,6 @@
 """PURE: a failure with its entry of the catalogue of changes, what mends it, and the SQL that brought it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,8 @@ from lab.compat.model import Failure
 from lab.migrate.plan import ChangePlan
 from lab.migrate.sql import Statement
 
+_MISSING = re.compile(r"(?:\S+: )?(?P<field>[\w.]+) is missing\b|.*'(?P<required>\w+)' is a required property")
+_RETYPED = re.compile(r"(?:\S+: )?(?P<field>[\w.]+)(?:: .* is not of type | is [\[{\d])")
 NOT_FILLED = "rows that nobody has filled yet"
 
 
@@ -32,8 +35,9 @@ class Explainer:
         lying = self._between(version, phase)
         method, _, rest = failure.request.partition(" ")
         status = failure.response.partition(" ")[0]
+        missing, retyped = _fields(failure)
         evidence = Evidence(
-            symptom=failure.symptom,
+            symptom=Symptom.SHAPE if retyped else failure.symptom,
             sqlstate=failure.sqlstate or None,
             message=failure.message,
             statement=failure.sql,
@@ -41,6 +45,8 @@ class Explainer:
             method=method,
             path=rest.partition(" ")[0],
             status=int(status) if status.isdecimal() else None,
+            missing=missing,
+            retyped=retyped,
         )
         found = classify(evidence, catalogue())
         entry = found.change.id if found.change else found.cause.value
@@ -71,6 +77,15 @@ class Explainer:
         else:
             low, high = here, homes[0]
         return tuple(placed for name in names[low + 1 : high + 1] for placed in self.steps.get(name, ()))
+
+
+def _fields(failure: Failure) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(fields that the answer lacks, fields that it has in another type), where the oracle says so."""
+    if failure.symptom not in {Symptom.SHAPE, Symptom.LOST}:
+        return (), ()
+    missing, retyped = _MISSING.match(failure.what), _RETYPED.match(failure.what)
+    lacks = (missing["field"] or missing["required"],) if missing else ()
+    return lacks, (retyped["field"],) if retyped else ()
 
 
 def _same(text: str, made: str) -> bool:

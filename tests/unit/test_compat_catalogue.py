@@ -1,5 +1,7 @@
 """The catalogue of changes, and what the classifier makes of answers that carry no SQLSTATE."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,9 @@ from hypothesis import strategies as st
 from lab.compat.catalogue import Symptom, catalogue
 from lab.compat.classifier import Cause, Evidence, classify, differences
 from lab.compat.ddl import operations
+from lab.compat.explain import Explainer
+from lab.compat.model import Failure
+from lab.migrate import read_plan
 
 names = st.from_regex(r"[a-z][a-z0-9_]{3,12}", fullmatch=True)
 several = st.lists(names, min_size=4, max_size=4, unique=True)
@@ -139,3 +144,20 @@ def test_whatever_the_evidence_there_is_a_finding(steps: list[str], message: str
     finding = classify(Evidence(symptom=symptom, message=message, steps=tuple(steps), sqlstate="42703"), catalogue())
 
     assert finding.fix
+
+
+@pytest.mark.parametrize(
+    ("symptom", "what", "entry"),
+    [
+        (Symptom.SHAPE, "old: address is missing", "remove-json-field"),
+        (Symptom.SHAPE, "old: data: 'address' is a required property", "remove-json-field"),
+        (Symptom.SHAPE, "old: data.status: 1 is not of type 'string'", "change-json-type"),
+        (Symptom.LOST, "address is {'street': 'x'}, not 'x'", "change-json-type"),
+        (Symptom.LOST, "address is 'y', not 'x'", "read-your-writes"),
+    ],
+)
+def test_what_the_matrix_says_of_an_answer_leads_to_its_entry(symptom: Symptom, what: str, entry: str) -> None:
+    plan = read_plan(Path(__file__).resolve().parents[2] / "sample_app" / "scenarios" / "select-star/naive/plan.toml")
+    failure = Failure(level=2, symptom=symptom, what=what, request="GET /things/1", response="200 {}")
+
+    assert Explainer(plan=plan, steps={}).explained(failure, "old", "noted").entry == entry
