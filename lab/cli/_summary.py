@@ -18,12 +18,18 @@ def wanted() -> bool:
 
 def append_summary(told: "Report") -> None:
     """A summary that cannot be written is said, and changes no exit code."""
+    if wanted():
+        from lab.report import render_markdown
+
+        append(render_markdown(told))
+
+
+def append(markdown: str) -> None:
+    """Where there is a summary: a text goes to its end."""
     if not wanted():
         return
-    from lab.report import render_markdown
-
     try:
         with Path(os.environ[VARIABLE]).open("a", encoding="utf-8") as file:
-            file.write(render_markdown(told) + "\n")
+            file.write(markdown + "\n")
     except OSError as error:
         _output.say(f"note: ${VARIABLE} cannot be written: {error.strerror}")

@@ -9,6 +9,7 @@ from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project, Quiet
+from lab.cli._summary import append, wanted
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 class Format(StrEnum):
     TEXT = "text"
     JSON = "json"
+    MD = "md"
+    JUNIT = "junit"
+    HTML = "html"
+    GITHUB = "github"
 
 
 @app.command()
@@ -50,17 +55,27 @@ def compat(
     request = CompatRequest(versions=tuple(versions or ()), levels=levels, everything=every)
     matrix = run(open_lab(project), request, lambda line: _output.say(f" - {line}", quiet=quiet))
     _write(_rendered(matrix, chosen, explain=explain), out)
+    if wanted():
+        append(_rendered(matrix, Format.MD, explain=explain))
     return matrix.exit_code
 
 
 def _rendered(matrix: "Matrix", chosen: Format, *, explain: bool) -> str:
-    from lab.compat.show import data, text
+    from lab.compat.show import data, github, html, junit, markdown, text
 
     match chosen:
         case Format.TEXT:
             return text.render(matrix, explain=explain)
         case Format.JSON:
             return jsons.dumps(data.as_data(matrix)) + "\n"
+        case Format.MD:
+            return markdown.render(matrix)
+        case Format.JUNIT:
+            return junit.render(matrix)
+        case Format.HTML:
+            return html.render(matrix)
+        case Format.GITHUB:
+            return github.render(matrix, root=str(Path.cwd()))
 
 
 def _write(text: str, out: Path | None) -> None:

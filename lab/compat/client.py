@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,20 +47,22 @@ class Client:
 
     def __init__(self, port: int, name: str) -> None:
         self._port = port
-        self._name = name
         self._numbers = itertools.count(1)
         self._link: http.client.HTTPConnection | None = None
+        self.name = name
         self.asked = 0
+        self.seconds: list[float] = []
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         raw = None if body is None else json.dumps(body)
         told = f"{method} {path}" + (f" {raw}" if raw else "")
-        headers = {"X-Lab-Request-Id": f"{self._name}-{next(self._numbers)}"}
+        headers = {"X-Lab-Request-Id": f"{self.name}-{next(self._numbers)}"}
         if raw is not None:
             headers["Content-Type"] = "application/json"
         self.asked += 1
         link = self._link or http.client.HTTPConnection("127.0.0.1", self._port, timeout=SECONDS)
         self._link = link
+        began = time.monotonic()
         try:
             link.request(method, path, raw, headers)
             response = link.getresponse()
@@ -67,6 +70,7 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             return Answer(request=told, status=0, raw=f"{type(error).__name__}: {error}")
+        self.seconds.append(time.monotonic() - began)
         found = None
         with suppress(ValueError):
             found = json.loads(text)

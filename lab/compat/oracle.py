@@ -37,7 +37,8 @@ class Row:
     values: dict[str, Any]
     writer: str
     before: dict[str, list[Any]] = field(default_factory=dict)
-    seen: dict[str, Any] = field(default_factory=dict)
+    seen: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """(version, field) -> what it has shown rightly."""
 
     def copy(self) -> "Row":
         """Another that is written on its own: the same row of a copy of the database."""
@@ -80,11 +81,11 @@ def look(resource: Resource, row: Row, shown: Mapping[str, Any], version: str) -
     """What is wrong with the row as that version shows it; remembers what it has shown right."""
     found: list[Wrong] = []
     for one in resource.known(version):
-        wrong = _field(row, one, shown)
+        wrong = _field(row, one, shown, version)
         if wrong is not None:
             found.append(wrong)
         else:
-            row.seen[one.name] = shown.get(one.name)
+            row.seen[version, one.name] = shown.get(one.name)
     return tuple(found)
 
 
@@ -101,7 +102,7 @@ def shape(resource: Resource, shown: object, version: str) -> tuple[Wrong, ...]:
     return tuple(found)
 
 
-def _field(row: Row, one: Field, shown: Mapping[str, Any]) -> Wrong | None:
+def _field(row: Row, one: Field, shown: Mapping[str, Any], version: str) -> Wrong | None:
     expected = row.values.get(one.name, UNKNOWN)
     there = shown.get(one.name)
     if there is None:
@@ -112,8 +113,8 @@ def _field(row: Row, one: Field, shown: Mapping[str, Any]) -> Wrong | None:
         return None
     told = f"{one.name} is {there!r}, not {expected!r}"
     if there in row.before.get(one.name, ()):
-        # whoever saw the new value once, and the old one now, has lost a write
-        lost = row.seen.get(one.name) == expected
+        # whoever showed the new value once, and the old one now, has lost a write
+        lost = row.seen.get((version, one.name)) == expected
         return Wrong(symptom=Symptom.LOST if lost else Symptom.STALE, what=told)
     return Wrong(symptom=Symptom.LOST, what=told)
 
@@ -122,7 +123,9 @@ def _absent(row: Row, one: Field, expected: object) -> Wrong | None:
     if one.nullable and (expected is None or expected is UNKNOWN):
         return None
     knows = one.known_by(row.writer)
-    had = row.seen.get(one.name) is not None or (expected is not UNKNOWN and expected is not None)
+    had = any(name == one.name and it is not None for (_, name), it in row.seen.items()) or (
+        expected is not UNKNOWN and expected is not None
+    )
     if had and not knows:
         return Wrong(
             symptom=Symptom.STRIPPED, what=f"{one.name} is gone since {row.writer}, which does not know it, wrote"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from lab.compat.catalogue import Symptom
 from lab.compat.cells import Live, NotReadyError, Surroundings, look, start, statements
 from lab.compat.checks import Checks
 from lab.compat.containers import Containers
+from lab.compat.edges import Edge
 from lab.compat.explain import Explainer
 from lab.compat.lint import lint, placed, squawk_is_there
 from lab.compat.model import Failure, Matrix
 from lab.compat.oracle import Row
+from lab.compat.pairs import Meeting, pairs_of
 from lab.compat.prepared import prepare
 from lab.compat.recordings import Recording, Recordings, key_of
 from lab.compat.server import Server
@@ -30,10 +33,10 @@ from lab.migrate.waiting import Manner
 from lab.ports import Readiness
 
 AT_ONCE = 2
-LEGACY = 6
+LEGACY = 24
 """Rows of each resource that the oldest version writes before the change begins."""
-REAL = 2
-"""The first level that needs rows, and containers of every version."""
+REAL, PAIRS = 2, 3
+"""The first level that needs rows and containers of every version; and the one after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,15 +121,24 @@ def _level(level: int, q: Question, board: Board, recorded: Mapping[str, Recordi
     if level == 1:
         rig.prepare(recorded)
         return "statements prepared on every phase"
-    rig.look_at([(v, phase.name) for phase in q.plan.phases for v in q.versions])
-    return "real containers on every phase"
+    if level == REAL:
+        rig.look_at([(v, phase.name) for phase in q.plan.phases for v in q.versions])
+        return "real containers on every phase"
+    if level == PAIRS:
+        rig.pair()
+        return "versions in turns on the same rows"
+    rig.cross()
+    return "steps under traffic"
 
 
 def _key(q: Question, means: Means, version: Version) -> str:
     first = q.plan.phases[0].up
     base = first.read_text() if isinstance(first, Path) else json.dumps(first.argv if first else [])
     checks = q.checks.file.read_text() if q.checks else ""
-    return key_of(image_id=means.image_of(version), environ=version.environment, checks=checks, base=base)
+    home = next((p.name for p in q.plan.phases if version.serves_as in p.serves), "")
+    return key_of(
+        image_id=means.image_of(version), environ=version.environment, checks=checks, base=f"{q.plan.id} {home} {base}"
+    )
 
 
 class _Rig:
@@ -208,6 +220,40 @@ class _Rig:
                 self._board.found((version, phase), 1, done.failures, done.asked)
         if left_out:
             self._board.notes.append(f"{left_out} statements cannot be prepared from their text alone: left out")
+
+    def pair(self) -> None:
+        """Level 3. Every phase that serves anybody."""
+        for phase in self._q.plan.phases:
+            served = [v for v in self._q.versions if v.serves_as in phase.serves]
+            if not served or phase.name not in self._server.phases or not self._around.checks.resources:
+                continue
+            meeting = Meeting(
+                around=self._around,
+                explainer=self._board.explainer,
+                phase=phase.name,
+                versions=served,
+                legacy=self._legacy,
+                alone=self._live.get((served[0].serves_as, phase.name)),
+            )
+            self._board.pairs += pairs_of(meeting)
+
+    def cross(self) -> None:
+        """Level 4. Every step whose both ends can be reached."""
+        for low, high in pairwise(self._q.plan.phases):
+            if high.name not in self._server.phases or not self._around.checks.resources:
+                continue
+            edge = Edge(
+                around=self._around,
+                explainer=self._board.explainer,
+                plan=self._q.plan,
+                low=low,
+                high=high,
+                versions=self._q.versions,
+                legacy=self._legacy,
+            )
+            edge.take()
+            self._board.edges += edge.found
+            self._board.notes += edge.notes
 
     def look_at(self, cells: list[tuple[Version, str]]) -> None:
         """Level 2. Each cell once, two at a time."""

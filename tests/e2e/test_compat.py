@@ -1,14 +1,19 @@
 """`lab compat` on real containers: the sample app's true grid, and promises that are broken are seen to be."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+from lab.compat.catalogue import Symptom
 from lab.errors import LabError
-from tests.compat_world import PROJECT, ask, edit, grid, sample_plan
+from tests.compat_world import PLAIN, PROJECT, ROOT, ask, edit, grid, sample_plan
 from tests.e2e.conftest import LabCommand
+
+SCHEMA = json.loads((ROOT / "docs/reference/schemas/compat.schema.json").read_text())
 
 pytestmark = pytest.mark.docker
 
@@ -21,7 +26,7 @@ def lab(new_lab: Callable[[str], LabCommand]) -> LabCommand:
 
 @pytest.fixture(scope="module")
 def found(lab: LabCommand) -> Any:
-    done = lab("compat", "v1", "v2", "--levels", "0-2", "--json")
+    done = lab("compat", "v1", "v2", "--levels", "0-4", "--json")
     assert done.exit_code == 0, done.out + done.err
     # nothing of it is left, although nobody took the lab down
     assert lab.leftovers() == []
@@ -46,6 +51,31 @@ def test_the_sample_apps_grid_is_the_one_that_its_plan_promises(found: Any) -> N
     }
     assert found["path"]["point_of_no_return"] == "contracted"
     assert all(cell["levels"] == [1, 2] and cell["asked"] > 50 for cell in found["cells"])
+
+
+def test_versions_take_turns_on_rows_of_three_ages_and_every_step_is_taken_up_and_down_under_traffic(
+    found: Any,
+) -> None:
+    others = {one["name"]: one for one in (*found["pairs"], *found["edges"])}
+
+    assert {name: (one["state"], one["failures"]) for name, one in others.items()} == dict.fromkeys(
+        (
+            "v1 -> v1 on base",
+            "v1 -> v1 on expanded",
+            "v1 -> v2 on backfilled",
+            "v2 -> v1 on backfilled",
+            "v2 -> v2 on contracted",
+            "base -> expanded",
+            "expanded -> base",
+            "expanded -> backfilled",
+            "backfilled -> expanded",
+            "backfilled -> contracted",
+        ),
+        ("kept", []),
+    )
+    assert all(one["asked"] > 20 for one in others.values())
+    assert all(one["p99_ms"] > 0 for one in found["edges"])
+    jsonschema.validate(found, SCHEMA)
 
 
 def test_clients_of_v1_bear_v2_and_clients_of_v2_do_not_bear_v1(found: Any) -> None:
@@ -125,3 +155,43 @@ def test_an_app_that_looks_at_another_database_than_its_own_is_no_green_matrix(l
 
     assert (caught.value.id, caught.value.exit_code) == ("compat-database", 3)
     assert lab.leftovers() == []
+
+
+def test_versions_that_do_not_keep_each_others_names_are_found_by_taking_turns_though_each_alone_is_right(
+    lab: LabCommand, tmp_path: Path
+) -> None:
+    def forget_the_trigger(folder: Path) -> None:
+        edit(folder / "10_expand.sql", "create trigger parcels_sync_names", "create trigger parcels_sync_names_later")
+        edit(folder / "10_expand.sql", "-- lab:end", NO_TRIGGER)
+        edit(folder / "30_contract.sql", "drop trigger parcels_sync_names on parcels;", "")
+
+    matrix = ask(sample_plan(tmp_path, forget_the_trigger), levels="3", everything=True)
+
+    pair = next(one for one in matrix.pairs if one.name == "v2 -> v1 on backfilled")
+    (failure,) = pair.failures
+    assert failure.symptom is Symptom.STALE, failure
+    # the shortest: a row, a change by the one, and the other looks
+    assert 2 <= len(failure.steps) <= 4, failure.steps
+    assert failure.steps[-1].startswith("v1 reads")
+    assert next(one for one in matrix.pairs if one.name == "v1 -> v1 on expanded").failures == ()
+    assert matrix.exit_code == 1
+
+
+NO_TRIGGER = """drop trigger parcels_sync_names_later on parcels;
+alter table parcels alter column recipient_name drop not null;
+-- lab:end"""
+
+
+def test_what_a_driver_has_prepared_before_a_step_fails_after_it_and_no_fresh_connection_shows_it(
+    lab: LabCommand,
+) -> None:
+    versions = {v: f"select-star/naive/{v}" for v in ("old", "new")}
+    plan = ROOT / "sample_app/scenarios/select-star/naive/plan.toml"
+
+    matrix = ask(plan, levels="4", checks=PLAIN, codes=versions)
+
+    up, down = matrix.edges
+    assert (up.name, down.name) == ("base -> noted", "noted -> base")
+    assert set(up.counts) == {"0A000"}
+    assert up.failures[0].sql.startswith("select * from parcels")
+    assert "prepared statements off" in up.failures[0].fix

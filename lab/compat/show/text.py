@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.compat.model import Api, Failure, Matrix, Path, Result, State
 
-MARKS = {State.KEPT: "✔", State.BROKEN: "✘", State.UNPROMISED: "-", State.UNKNOWN: "?"}
+MARKS = {State.KEPT: "✔", State.BROKEN: "✘", State.UNPROMISED: "\u2013", State.UNKNOWN: "?"}
 SHOWN = 5
 WIDTH = 110
 
@@ -17,7 +17,7 @@ def render(matrix: Matrix, *, explain: bool = False) -> str:
 def mark(result: Result) -> str:
     """What stands in a cell."""
     if not result.levels:
-        return "·" if result.promised else "-"
+        return "·" if result.promised else "\u2013"
     found = ", ".join(f"{code} x{count}" if count > 1 else code for code, count in list(result.counts.items())[:3])
     sign = MARKS[result.state]
     if result.failures:
@@ -91,7 +91,7 @@ def _failures(matrix: Matrix, *, explain: bool) -> Iterator[str]:
         if not result.failures or (result.state is not State.BROKEN and not explain):
             continue
         yield f"{MARKS[result.state]} {result.name}"
-        shown = result.failures if explain else result.failures[:SHOWN]
+        shown = result.failures if explain else kinds(result.failures)[:SHOWN]
         for failure in shown:
             yield from _failure(failure, explain=explain)
         if len(shown) < len(result.failures):
@@ -102,6 +102,11 @@ def _failures(matrix: Matrix, *, explain: bool) -> Iterator[str]:
             yield f"{MARKS[api.state]} {api.client}'s clients at {api.server}'s servers"
             yield from (f"    {change.where}: {change.what}" for change in api.broken)
             yield ""
+
+
+def kinds(failures: Sequence[Failure]) -> list[Failure]:
+    """The first of each kind: what the server said of it, or what is wrong with the answer."""
+    return list({(f.symptom, f.message or f.what): f for f in reversed(failures)}.values())[::-1]
 
 
 def _failure(failure: Failure, *, explain: bool) -> Iterator[str]:
