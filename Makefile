@@ -37,9 +37,9 @@ test: ## run all tests (some start containers)
 	@$(SET_UP) --dev
 	$(VENV)/python -m pytest
 
-bench: ## what the command, a roll, the rollout engine and a million requests cost, against tests/bench/limits.toml
+bench: ## what the command, a roll, the rollout engine, the matrix and a million requests cost, against tests/bench/limits.toml
 	@$(SET_UP) --dev
-	@failed=0; for part in lab roll engine proof; do $(VENV)/python -m tests.bench.$$part || failed=1; done; exit $$failed
+	@failed=0; for part in lab roll engine compat proof; do $(VENV)/python -m tests.bench.$$part || failed=1; done; exit $$failed
 
 bench-first: ## the same and a first `make lab-up`; removes the lab's images before it
 	@$(SET_UP) --dev

@@ -29,6 +29,8 @@ class Asker:
     run: str
     suits: Checker = lambda _answer: ""
     level: int = 2
+    strangers: bool = True
+    """Whether rows that others made have to be right, too, where they stand in a list."""
 
     def failure(self, answer: Answer, wrong: Wrong, steps: tuple[str, ...] = ()) -> Failure:
         return Failure(
@@ -158,9 +160,11 @@ class Asker:
         if not isinstance(items, list):
             wrong = Wrong(symptom=Symptom.SHAPE, what=f"no list at {resource.items or 'the top'}")
             return answer, None, [self.failure(answer, wrong)]
-        return answer, items, self._unsuitable(answer)
+        return answer, items, self._unsuitable(answer) if self.strangers else []
 
     def item(self, resource: Resource, item: Any, row: Row | None, answer: Answer) -> list[Failure]:
+        if row is None and not self.strangers:
+            return []
         wrongs = shape(resource, item, self.version) or (look(resource, row, item, self.version) if row else ())
         return [self.failure(answer, wrong) for wrong in wrongs]
 

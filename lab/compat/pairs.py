@@ -66,8 +66,14 @@ def _side_by_side(meeting: Meeting) -> dict[str, Live]:
 
 def _asked(meeting: Meeting, writer: Live, reader: Live, rows: dict[str, list[Row]]) -> Result:
     began, place = time.monotonic(), meeting.around.server.mark()
-    resources = meeting.around.checks.resources
-    found = interleave(Pair(writer=writer.asker, reader=reader.asker, resources=resources, legacy=rows))
+    askers = {live.version: replace(live.asker, level=3, strangers=False) for live in (writer, reader)}
+    pair = Pair(
+        writer=askers[writer.version],
+        reader=askers[reader.version],
+        resources=meeting.around.checks.resources,
+        legacy=rows,
+    )
+    found = interleave(pair)
     failure = found.failure
     if failure is not None:
         failure = _with_sql(meeting.around, place, writer.database.name, failure)
