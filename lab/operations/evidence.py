@@ -14,7 +14,7 @@ from lab.latency_log import write_latency_log
 from lab.migrate import forced_reason
 from lab.model import Ending
 from lab.operations.archive import earlier_rolls
-from lab.operations.timeline import beside, deaths_of, overstayed, services_of, steps_of, swaps_of
+from lab.operations.timeline import beside, clock_error_of, deaths_of, overstayed, services_of, steps_of, swaps_of
 from lab.ports import Event
 from lab.proof import (
     AppLog,
@@ -139,6 +139,7 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         marks=(*record.marks, *_forced(lab)),
         min_requests=record.min_requests,
         steps=steps_of(beside(record.events, lab.journal.events(run="", types=["schema-step"]))),
+        clock_error_ns=clock_error_of(record.events),
         swaps=swaps_of(record.events),
         services=services_of(record.events),
         deaths=deaths_of(record.events),

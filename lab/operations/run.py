@@ -122,6 +122,7 @@ class Run:
         clock = await measure_clock(self._gateway)
         if self._course.stage is None:
             self._note(clock, "run-started", **account_to_json(self._account))
+        self._note(clock, "clock-measured", offset_ns=clock.offset_ns, error_ns=clock.error_ns)
         with Interrupts() as interrupts:
             ended, ended_ns = await self._under_load(clock, interrupts)
         await asyncio.to_thread(keep_living_logs, self._lab, self.folder)

@@ -52,6 +52,7 @@ async def steady(
         ended_ns=ended,
         rollout=Outcome.NONE,
         min_requests=it.min_requests,
+        clock_error_ns=clock.error_ns,
         executions=executions,
         parcels=parcels,
     )

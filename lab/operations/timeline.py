@@ -119,6 +119,11 @@ def _serves(replica: str, known: Mapping[str, Service], since: Mapping[str, int]
     return Service(replica=replica, from_ns=since[replica])
 
 
+def clock_error_of(events: Sequence[Event]) -> int | None:
+    """Each command of a run has measured the clock for itself: the worst of them."""
+    return max((event.data["error_ns"] for event in events if event.type == "clock-measured"), default=None)
+
+
 def deaths_of(events: Sequence[Event]) -> tuple[Death, ...]:
     """The replicas that nobody stopped; also those that were stopped in the moment in which they died."""
     died = [e for e in events if e.type == "replica-died" or (e.type == "act-done" and e.data.get("killed"))]

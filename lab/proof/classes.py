@@ -44,9 +44,7 @@ def classify(joined: Joined, parcels: frozenset[int] | None) -> Class:
         return whole if joined.attempts is None or _only_unwritten(joined) else Class.BYPASSED
     if cut or joined.attempts[-1].result is AttemptResult.CUT:
         return _cut(joined.attempts[-1])
-    if _masked(joined):
-        return Class.MASKED
-    return Class.GOOD if _all_written(joined) else Class.BYPASSED
+    return _served(joined)
 
 
 def is_drop(cls: Class, *, is_write: bool, strict: bool) -> bool:
@@ -105,14 +103,35 @@ def _write(joined: Joined, ack: int | None, parcels: frozenset[int] | None) -> C
     return Class.DUPLICATE if len(joined.executions) > 1 else None
 
 
+def _served(joined: Joined) -> Class:
+    """Answered and whole: but how often was it sent, and by whom was it answered."""
+    if _masked(joined):
+        return Class.MASKED
+    if not _all_written(joined):
+        return Class.BYPASSED
+    return Class.MISROUTED if _elsewhere(joined) else Class.GOOD
+
+
 def _plain(joined: Joined) -> bool:
     """Nearly all are so: asked once, begun once, answered. What follows would find the same, at thrice the price."""
     if joined.attempts is None or len(joined.attempts) != 1 or len(joined.visits) != 1 or joined.rejects:
         return False
-    attempt = joined.attempts[0]
-    same = joined.visits[0].attempt == attempt.number
+    attempt, visit = joined.attempts[0], joined.visits[0]
+    same = visit.attempt == attempt.number and visit.replica == attempt.replica
     ok = joined.end is not None and joined.end.outcome is ClientOutcome.OK
-    return ok and same and attempt.result is AttemptResult.OK
+    its = joined.end is not None and joined.end.replica in {None, attempt.replica}
+    return ok and same and its and attempt.result is AttemptResult.OK
+
+
+def _elsewhere(joined: Joined) -> bool:
+    """Answered or begun by another replica than the proxy gave it to: its word on who has what is worth nothing."""
+    if not joined.attempts or joined.end is None or joined.lossy:
+        return False
+    given = {attempt.number: attempt.replica for attempt in joined.attempts}
+    answered_by = joined.end.replica
+    return (answered_by is not None and answered_by != joined.attempts[-1].replica) or any(
+        given.get(visit.attempt, visit.replica) != visit.replica for visit in joined.visits
+    )
 
 
 def _cut(last: Attempt) -> Class:

@@ -21,7 +21,9 @@ class _Window:
     swap: Swap
     retire: Step
     stop: Step | None
+    error: int = 0
     under_way: int = 0
+    undecided: int = 0
     near: int = 0
     exposed: int = 0
     dropped: int = 0
@@ -40,9 +42,18 @@ class _Window:
             return False
         self.exposed += 1
         self.dropped += dropped
-        self.under_way += _meets(begun, over, self.retire.start_ns, self.retire.end_ns)
+        self._decide(begun, over)
         self.near += self._is_near(begun, over)
         return True
+
+    def _decide(self, begun: int, over: int | None) -> None:
+        """It was under way as the replica was retired only if it was so however wrong the clocks are."""
+        since, until, error = self.retire.start_ns, self.retire.end_ns, self.error
+        if not _meets(begun, over, since - error, until + error):
+            return
+        sure = begun <= until - error and (over is None or over >= since + error)
+        self.under_way += sure
+        self.undecided += not sure
 
     def _is_near(self, begun: int, over: int | None) -> bool:
         moments = [(self.retire.start_ns, self.retire.end_ns)]
@@ -65,6 +76,7 @@ class _Window:
             exposed=self.exposed,
             dropped=self.dropped,
             unexposed=not (self.under_way or told.in_flight_at_retire),
+            undecided=self.undecided,
         )
 
 
@@ -151,7 +163,7 @@ def _windows(facts: RunFacts) -> Iterator[_Window]:
             continue  # it never had a request
         retire = [step for step in own if step.name == "retire"][-1]
         stops = (step for step in own if step.name == "stop" and step.start_ns >= retire.start_ns)
-        yield _Window(swap=swap, retire=retire, stop=next(stops, None))
+        yield _Window(swap=swap, retire=retire, stop=next(stops, None), error=facts.clock_error_ns or 0)
 
 
 def _meets(begun: int, over: int | None, since: int, until: int) -> bool:

@@ -324,6 +324,7 @@ class RunFacts:
     """`executions` or `parcels` None: the database was not read, so no write is proved by it.
 
     earlier: of each earlier roll between the same versions, whether it dropped something.
+    clock_error_ns: how far the journal's times may be from the ledgers'. None: it was not measured.
     overstayed: replicas that had to be killed, as they had not ended when their stop grace was over.
     promises: the phases of the schema's plan, in order. serves_as: version -> the name that the plan has for it.
     ledger: whether the app keeps one; only the sample app does, and no write of another is proved.
@@ -350,6 +351,7 @@ class RunFacts:
     swaps: tuple[Swap, ...] = ()
     services: tuple[Service, ...] = ()
     deaths: tuple[Death, ...] = ()
+    clock_error_ns: int | None = None
     overstayed: tuple[str, ...] = ()
     executions: tuple[Execution, ...] | None = None
     parcels: frozenset[int] | None = None

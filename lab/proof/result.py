@@ -24,6 +24,7 @@ class Class(StrEnum):
     CLIENT_ABORT = "client_abort"
     OPEN = "open"
     BYPASSED = "bypassed"
+    MISROUTED = "misrouted"
     CUT = "cut"
 
 
@@ -202,7 +203,8 @@ class Exposure:
     """A swap: the end of one replica's service, and what could have been dropped by it.
 
     The in-flight counts are what the controller saw; the others are counted in the ledgers, None where there is no
-    load or it was never retired. under_way: requests that it had when it was retired. near: those it had within
+    load or it was never retired. under_way: requests that it had when it was retired. undecided: those
+    of which the clocks' error hides whether it had them then. near: those it had within
     200 ms of its retirement or its stop. exposed: those it had from 200 ms before the one until 200 ms after the other,
     and those that no replica was asked for in that time.
     """
@@ -218,6 +220,7 @@ class Exposure:
     exposed: int | None = None
     dropped: int | None = None
     unexposed: bool | None = None
+    undecided: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +312,7 @@ class RunEcho:
     schema_mode: str
     marks: tuple[str, ...]
     min_requests: int
+    clock_error_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

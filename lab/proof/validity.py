@@ -133,6 +133,13 @@ def _requests(counts: Mapping[Class, int], *, lossy: bool) -> Iterator[Reason]:
             " or its ledger lost lines",
             fix="point the load at the proxy",
         )
+    if misrouted := counts.get(Class.MISROUTED, 0):
+        yield Reason(
+            id="misrouted",
+            message=f"requests were answered by another replica than the proxy says it gave them to ({misrouted}),"
+            " so nobody knows what a swap put at risk",
+            fix="do two replicas share an address? lab status, then lab down and lab up",
+        )
 
 
 def _writes(facts: RunFacts, client: ClientLedger) -> Iterator[Reason]:

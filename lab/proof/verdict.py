@@ -204,4 +204,5 @@ def _echo(facts: RunFacts) -> RunEcho:
         schema_mode=facts.schema_mode,
         marks=facts.marks,
         min_requests=facts.min_requests,
+        clock_error_ms=None if facts.clock_error_ns is None else round(facts.clock_error_ns / 1e6, 3),
     )

@@ -19,7 +19,15 @@ def details_blocks(verdict: Verdict) -> list[list[str]]:
         _exposure(verdict.exposure),
         _bounds(verdict.bounds),
         list(_latency(verdict.comparison)),
+        clock_lines(verdict),
     ]
+
+
+def clock_lines(verdict: Verdict) -> list[str]:
+    error = verdict.run.clock_error_ms
+    if error is None:
+        return []
+    return [f"  clocks: the controller's is known to {error:.2f} ms; what is closer to an edge is left undecided"]
 
 
 def slower_block(comparison: Comparison | None) -> list[str]:
@@ -33,7 +41,7 @@ def exposure_rows(swaps: tuple[Exposure, ...]) -> list[tuple[str, ...]]:
         (
             swap.replica,
             swap.version,
-            _known(_under_way(swap)),
+            _known(_under_way(swap)) + (f" (+{swap.undecided} undecided)" if swap.undecided else ""),
             _known(swap.in_flight_at_stop),
             _known(swap.near),
             _known(swap.exposed) + (" (unexposed)" if swap.unexposed else ""),

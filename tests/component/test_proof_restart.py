@@ -1,4 +1,4 @@
-"""The real proxy killed under load: the ledgers that it and the apps leave, as the proof reads them."""
+"""The real proxy under load, killed, or led astray: the ledgers that it and the apps leave, as the proof reads them."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from lab.gateway import ProxyGateway
 from lab.model import Container
 from lab.ports import Owner, Readiness, Seen
-from lab.proof import Verdict, judge, read_app, read_client, read_proxy
+from lab.proof import Verdict, VerdictOutcome, judge, read_app, read_client, read_proxy
 from tests.proxy_world import PATIENCE, TOKEN, environment, get, send
 from tests.unit.proof_world import RUN, facts, ledger
 
@@ -94,10 +94,10 @@ class Proxy:
         self.process.stderr.close()
 
 
-async def enter(gateway: ProxyGateway, apps: list[Any]) -> None:
-    """Open a run on replicas that are in rotation."""
+async def enter(gateway: ProxyGateway, apps: list[Any], at: list[Any] | None = None) -> None:
+    """Open a run on replicas that are in rotation. `at`: who really is where each of them is said to be."""
     await gateway.take_lease(OWNER, 60)
-    for slot, app in enumerate(apps, start=1):
+    for slot, (app, there) in enumerate(zip(apps, at or apps, strict=True), start=1):
         seen = Seen(
             name=app.name,
             slot=slot,
@@ -108,7 +108,7 @@ async def enter(gateway: ProxyGateway, apps: list[Any]) -> None:
             container_id="c",
             address="127.0.0.1",
         )
-        await gateway.join(seen, replace(LIVES, port=app.port))
+        await gateway.join(seen, replace(LIVES, port=there.port, identity=at is None))
     routing = await gateway.routing()
     while not all(route.proven for route in routing.routes):
         await gateway.wait_for_change(routing.seq, 1.0)
@@ -156,3 +156,25 @@ async def test_a_proxy_killed_under_load_costs_what_its_verdict_says(start_app, 
     assert [restart.dropped for restart in verdict.restarts] == [client.failed]
     assert verdict.reasons == ()
     assert verdict.masked == 0
+
+
+async def test_answers_of_another_replica_than_the_proxy_names_are_found(start_app, tmp_path: Path) -> None:
+    """Two containers have changed addresses, and the routing table is of before: no probe asked who they are."""
+    apps = [start_app(NOWHERE, ready=False) for _ in range(2)]
+    proxy = Proxy(tmp_path)
+    proxy.start()
+    try:
+        async with ProxyGateway(f"http://127.0.0.1:{proxy.ports[1]}", TOKEN) as gateway:
+            async with asyncio.timeout(PATIENCE):
+                await enter(gateway, apps, at=apps[::-1])
+            client = Client(int(proxy.ports[0]))
+            await client.offer(20)
+            await gateway.close_run()
+    finally:
+        proxy.kill()
+    verdict = verdict_of(tmp_path, client, apps)
+
+    assert client.failed == verdict.dropped == 0
+    assert verdict.outcome is VerdictOutcome.INCONCLUSIVE
+    assert [reason.id for reason in verdict.reasons] == ["misrouted"]
+    assert "(20)" in verdict.reasons[0].message

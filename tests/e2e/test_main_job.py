@@ -30,7 +30,9 @@ def test_a_second_up_does_nothing(lab: LabCommand) -> None:
 
 
 def test_start_first_replaces_every_replica_and_drops_nothing(lab: LabCommand) -> None:
-    assert_clean(lab.roll("roll", "v2", "--slow", "2.5s"))
+    verdict = lab.roll("roll", "v2", "--slow", "2.5s")
+    assert_clean(verdict)
+    assert verdict["run"]["clock_error_ms"] is not None
 
     status = lab.status()
     assert [r["version"] for r in status["replicas"]] == ["v2"] * 3

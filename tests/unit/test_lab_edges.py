@@ -19,7 +19,8 @@ from lab.lease import is_gone, start_of, this_process
 from lab.manifest import read_manifest
 from lab.model import OnFail, Order, RolloutSpec
 from lab.operations.shape import Shape, spec_of
-from lab.ports import Owner
+from lab.operations.timeline import clock_error_of
+from lab.ports import Event, Owner
 from lab.replica_spec import conceal, reveal
 from lab.spec_codec import spec_from_json, spec_to_json
 
@@ -171,3 +172,12 @@ def test_a_spec_that_was_written_down_is_read_as_it_was() -> None:
     written = spec(order=Order.STOP_FIRST, on_fail=OnFail.PAUSE, gates=("error-ratio=5%", "unready-ratio=0%"), bake=7.0)
 
     assert spec_from_json(json.loads(json.dumps(spec_to_json(written)))) == written
+
+
+def test_the_worst_clock_of_a_run_s_commands_counts() -> None:
+    def measured(error: int) -> Event:
+        data = {"offset_ns": 0, "error_ns": error}
+        return Event(seq=1, type="clock-measured", run="r", t_ns=1, wall="", data=data)
+
+    assert clock_error_of([measured(100), measured(900), measured(300)]) == 900
+    assert clock_error_of([]) is None

@@ -1,12 +1,14 @@
 """Three bounds, not one: of all requests, of those a swap put at risk, and of rolls."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from lab.proof import Death, Outcome, Step, Swap, VerdictOutcome, judge
 from lab.proof.bounds import bound, upper_limit
 from lab.proof.result import Bound
+from lab.report import render_text
 from tests.unit.proof_world import SECOND, START, Story, Try, facts, good, tell
 
 RETIRED = Swap(replica="app-1.1", version="v1", in_flight_at_retire=0, in_flight_at_stop=0, exit_code=0)
@@ -113,6 +115,22 @@ def test_what_a_replica_had_around_its_retirement_and_stop_is_exposed(
 ) -> None:
     """The retirement takes the whole second after the first, the stop the one after."""
     assert exposed_at(offset, took) == expected
+
+
+def test_what_ends_closer_to_a_retirement_than_the_clocks_are_known_is_undecided_and_no_exposure() -> None:
+    ended_just_after = good(took=SECOND // 100)
+    at = START + SECOND - SECOND // 100 + 1000
+    world = tell(ended_just_after, at=at, swaps=(RETIRED,), clock_error_ns=SECOND // 1000)
+    (swap,) = world.verdict().exposure
+    assert (swap.under_way, swap.undecided, swap.exposed, swap.unexposed) == (0, 1, 1, True)
+    assert [reason.id for reason in world.verdict().reasons] == ["unexposed-swaps"]
+    assert world.verdict().run.clock_error_ms == 1.0
+    assert "known to 1.00 ms" in render_text(world.verdict(), details=True)
+    assert "0 (+1 undecided)" in render_text(world.verdict(), details=True)
+
+    world.facts = replace(world.facts, clock_error_ns=100)
+    (swap,) = world.verdict().exposure
+    assert (swap.under_way, swap.undecided, swap.unexposed) == (1, 0, False)
 
 
 def test_a_request_to_another_replica_is_not_exposed() -> None:

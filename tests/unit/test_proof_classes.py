@@ -233,6 +233,21 @@ def test_requests_of_others_that_the_proxy_refused_are_nobody_s_drops() -> None:
     assert verdict.drops[0].made_by is None
 
 
+def test_an_answer_by_another_replica_than_it_was_given_to_is_no_pass() -> None:
+    verdict = tell(good(), good(replica="app-2.1")).verdict()
+    assert (verdict.outcome, verdict.dropped) == (INCONCLUSIVE, 0)
+    (reason,) = verdict.reasons
+    assert (reason.id, "(1)" in reason.message) == ("misrouted", True)
+
+
+def test_a_request_that_is_in_another_replica_s_log_than_it_was_given_to_is_no_pass() -> None:
+    world = tell(good(), good())
+    rows = [row for row in world.apps["app-1.1"] if row.get("id") == "r1-read-1"]
+    world.apps["app-1.1"] = [row for row in world.apps["app-1.1"] if row not in rows]
+    world.apps["app-2.1"] += rows
+    assert [reason.id for reason in world.verdict().reasons] == ["misrouted"]
+
+
 def test_an_answer_by_an_attempt_that_the_ledger_lacks_proves_nothing() -> None:
     world = tell(good(), Story(tries=(Try(number=2),)))
     for row in world.proxy:

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.proof import Step
-from lab.proof.steps import step_at
+from lab.proof.steps import phase_at, step_at
 from tests.unit.proof_world import SECOND, START, facts
 
 
@@ -43,3 +43,17 @@ def test_a_drop_is_told_with_the_step_that_went_on_or_was_over_last(
 def test_with_no_step_of_its_own_and_none_of_the_fleet_the_nearest_is_told() -> None:
     assert step_at(facts(steps=(ADMIT, DRAIN)), START + 3 * SECOND, None) == "admit"
     assert step_at(facts(steps=()), START + 3 * SECOND, None) is None
+
+
+def test_what_is_closer_to_an_edge_than_the_clocks_are_known_is_left_undecided() -> None:
+    run = facts(steps=(step("retire", 1, 2, "app-1.1"), step("drain", 2, 4, "app-1.1")), clock_error_ns=SECOND // 100)
+    at = [step_at(run, START + int(t * SECOND), "app-1.1") for t in (1.5, 1.995, 2.005, 2.5)]
+    assert at == ["retire", "retire or drain, undecided", "retire or drain, undecided", "drain"]
+
+
+def test_a_phase_is_undecided_around_the_step_that_leads_to_it() -> None:
+    expand = Step(name="schema expanded", start_ns=START, end_ns=START + SECOND)
+    run = facts(schema_before="base", steps=(expand,), clock_error_ns=1000)
+    at = [phase_at(run, START + t) for t in (-2000, -500, 2000, SECOND - 500, SECOND + 2000)]
+    both = "base -> expanded"
+    assert at == ["base", f"base or {both}, undecided", both, f"{both} or expanded, undecided", "expanded"]
