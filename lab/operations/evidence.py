@@ -112,7 +112,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
     around = lab.manifest.around
     asked = record.measured and around.has_ledger and around.has_database
-    executions, parcels = written(lab, record.run) if asked else (None, None)
+    kept = written(lab, record.run) if asked else Written()
     versions = record.from_version, record.to_version
     ended = record.ended
     failed = ended.ending not in {Ending.DONE, Ending.INTERRUPTED}
@@ -144,8 +144,9 @@ def _facts(lab: Lab, folder: Path, record: RunRecord) -> RunFacts:
         services=services_of(record.events),
         deaths=deaths_of(record.events),
         overstayed=overstayed(record.events),
-        executions=executions,
-        parcels=parcels,
+        executions=kept.executions,
+        parcels=kept.parcels,
+        stored=kept.stored,
         earlier=() if record.command is Command.LOAD else earlier_rolls(folder.parent, record.run, versions),
         promises=_promises(lab),
         serves_as={name: version.serves_as for name, version in lab.manifest.versions.items()},
@@ -182,18 +183,29 @@ def _forced(lab: Lab) -> tuple[str, ...]:
     return (f"a schema step taken against the guard ({reason})",) if reason else ()
 
 
-def written(lab: Lab, run: str) -> tuple[tuple[Execution, ...] | None, frozenset[int] | None]:
-    """The writes that were executed, and the parcels there are. None where the database cannot be asked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The writes that were executed, the parcels there are, and how many of them the run made. None: not known."""
+
+    executions: tuple[Execution, ...] | None = None
+    parcels: frozenset[int] | None = None
+    stored: int | None = None
+
+
+def written(lab: Lab, run: str) -> Written:
+    """What the database says of the run, where it can be asked."""
+    its = run.replace("%", r"\%").replace("_", r"\_") + "-%"
     try:
         database = lab.database()
         rows = database.query(
             "select request_id, attempt, operation, replica, version from lab_executions where request_id like %s",
-            [run.replace("%", r"\%").replace("_", r"\_") + "-%"],
+            [its],
         )
         parcels = frozenset(int(row[0]) for row in database.query("select id from parcels"))
+        stored = int(database.query("select count(*) from parcels where key like %s", [its])[0][0])
     except LabError:
-        return None, None
-    return executions_of(rows), parcels
+        return Written()
+    return Written(executions=executions_of(rows), parcels=parcels, stored=stored)
 
 
 def executions_of(rows: Iterable[Sequence[Any]]) -> tuple[Execution, ...]:

@@ -41,7 +41,7 @@ async def steady(
         await gateway.close_run()
         await load.collect(lab.project.runs)
     await asyncio.to_thread(keep_living_logs, lab, folder)
-    executions, parcels = await asyncio.to_thread(written, lab, run)
+    kept = await asyncio.to_thread(written, lab, run)
     facts = RunFacts(
         run=run,
         project=lab.project.name,
@@ -53,7 +53,8 @@ async def steady(
         rollout=Outcome.NONE,
         min_requests=it.min_requests,
         clock_error_ns=clock.error_ns,
-        executions=executions,
-        parcels=parcels,
+        executions=kept.executions,
+        parcels=kept.parcels,
+        stored=kept.stored,
     )
     return judge(facts, *read_ledgers(folder))

@@ -324,6 +324,7 @@ class RunFacts:
     """`executions` or `parcels` None: the database was not read, so no write is proved by it.
 
     earlier: of each earlier roll between the same versions, whether it dropped something.
+    stored: how many of the parcels have a key of this run.
     clock_error_ns: how far the journal's times may be from the ledgers'. None: it was not measured.
     overstayed: replicas that had to be killed, as they had not ended when their stop grace was over.
     promises: the phases of the schema's plan, in order. serves_as: version -> the name that the plan has for it.
@@ -355,6 +356,7 @@ class RunFacts:
     overstayed: tuple[str, ...] = ()
     executions: tuple[Execution, ...] | None = None
     parcels: frozenset[int] | None = None
+    stored: int | None = None
     earlier: tuple[bool, ...] = ()
     promises: tuple[Promise, ...] = ()
     serves_as: Mapping[str, str] = field(default_factory=dict)

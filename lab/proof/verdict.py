@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from lab.proof.answers import Answers
+from lab.proof.balance import BalanceCount
 from lab.proof.blast import BlastCount, is_told
 from lab.proof.bounds import bound
 from lab.proof.breakages import breakages
@@ -51,7 +52,11 @@ def judge(
     reasons = (
         ()
         if client is None
-        else (*doubts(facts, client, proxy, count.classes, judged), *unexposed_doubt(exposure, ledger=facts.ledger))
+        else (
+            *doubts(facts, client, proxy, count.classes, judged),
+            *unexposed_doubt(exposure, ledger=facts.ledger),
+            *count.balance.doubts(facts.stored),
+        )
     )
     outcome = _outcome(client, drops, reasons)
     restarts = summarize_restarts(facts, came_back, count.dropped_by, count.unwritten)
@@ -126,6 +131,7 @@ class _Count:
     blast: BlastCount
     exposure: ExposureCount
     mixed: MixCount
+    balance: BalanceCount = field(default_factory=BalanceCount)
     strict: bool = field(kw_only=True)
     slow_cohorts: frozenset[str] = field(kw_only=True)
     classes: Counter[Class] = field(default_factory=Counter)
@@ -145,6 +151,7 @@ class _Count:
         self.classes[cls] += 1
         self.blast.take(joined, cls)
         self.mixed.take(joined)
+        self.balance.take(joined)
         for attempt in joined.attempts or ():
             self.asked.add(attempt.replica)
         if joined.end is None:

@@ -84,6 +84,7 @@ def judged(folder: Path) -> Any:
         swaps=tuple(Swap(replica=f"app-{slot}.1", version="v1", exit_code=0) for slot in range(1, REPLICAS, 2)),
         services=tuple(Service(replica=f"app-{slot}.1", from_ns=second) for slot in range(2, REPLICAS + 1, 2)),
         executions=executions,
+        stored=0,
         parcels=frozenset(int(execution.request_id.rpartition("-")[2]) for execution in executions),
     )
     return judge(facts, *read_ledgers(folder))

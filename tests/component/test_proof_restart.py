@@ -178,3 +178,26 @@ async def test_answers_of_another_replica_than_the_proxy_names_are_found(start_a
     assert verdict.outcome is VerdictOutcome.INCONCLUSIVE
     assert [reason.id for reason in verdict.reasons] == ["misrouted"]
     assert "(20)" in verdict.reasons[0].message
+
+
+async def test_answers_that_went_around_the_proxy_are_found(start_app, tmp_path: Path) -> None:
+    apps = [start_app(NOWHERE, ready=False) for _ in range(2)]
+    proxy = Proxy(tmp_path)
+    proxy.start()
+    try:
+        async with ProxyGateway(f"http://127.0.0.1:{proxy.ports[1]}", TOKEN) as gateway:
+            async with asyncio.timeout(PATIENCE):
+                await enter(gateway, apps)
+            client = Client(int(proxy.ports[0]))
+            await client.offer(10)
+            client.port = apps[0].port
+            await client.offer(7)
+            await gateway.close_run()
+    finally:
+        proxy.kill()
+    verdict = verdict_of(tmp_path, client, apps)
+
+    assert client.failed == verdict.dropped == 0
+    assert verdict.outcome is VerdictOutcome.INCONCLUSIVE
+    assert [reason.id for reason in verdict.reasons] == ["bypassed"]
+    assert "(7)" in verdict.reasons[0].message

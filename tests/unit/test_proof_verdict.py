@@ -273,3 +273,14 @@ def test_a_run_in_which_answers_were_cut_on_purpose_is_marked_with_it() -> None:
     marked = world.verdict()
     assert (marked.run.marks, marked.outcome) == (("cut-switch",), VerdictOutcome.PASS)
     assert "run with cut-switch" in marked.notes
+
+
+def test_a_parcel_that_nobody_asked_for_is_no_pass() -> None:
+    """Two were acknowledged, one of them twice, and one answer was lost: from two to three may be there."""
+    lost = Story(outcome="reset", method="POST", cohort="write", tries=(Try(executed=1, answered=False),))
+    world = tell(good_write(1), good_write(2), good_write(2), lost, Story(outcome="refused", method="POST"))
+    reasons = {}
+    for stored in (None, 2, 3, 4):
+        world.facts = replace(world.facts, stored=stored)
+        reasons[stored] = [reason.id for reason in world.verdict().reasons]
+    assert reasons == {None: [], 2: [], 3: [], 4: ["unasked-writes"]}
