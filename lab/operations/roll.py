@@ -70,6 +70,7 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
         raise not_up(lab.project, "no fleet has come up")
     source = history.revisions[history.current]
     spec = _spec(lab, request, history.replicas)
+    _refuse_by_schema(lab, request, source)
     made = lab.ensure_images()
     target = _target(lab, request, history, source, made)
     back_to = None if request.kind is Command.ROLLBACK or target.number == source.number else source.number
@@ -85,6 +86,13 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
         schema=schema,
         images=made,
     )
+
+
+def _refuse_by_schema(lab: Lab, request: RollRequest, source: Revision) -> None:
+    """Before an image is built, a container made for its shape, and a revision recorded of what may not run."""
+    if request.version is not None:
+        version = lab.manifest.version(request.version)
+        schema_steps(lab, request, source, replace(source, version=version.name, serves_as=version.serves_as))
 
 
 def _target(lab: Lab, request: RollRequest, history: History, source: Revision, made: images.Images) -> Revision:

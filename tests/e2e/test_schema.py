@@ -1,19 +1,40 @@
 """The whole way of a schema change, by the command: planned on a copy, expanded, rolled, contracted in the end."""
 
-import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Done, LabCommand
+from tests.e2e.conftest import LabCommand
+from tests.path_traffic import traffic
 
 pytestmark = pytest.mark.docker
+REASON = "the last V1 was seen to leave"
 
 
-def test_a_change_is_carried_from_base_to_contracted_and_never_back(new_lab: Callable[[str], LabCommand]) -> None:
+def test_a_change_is_carried_from_base_to_contracted_under_traffic_and_never_back(
+    new_lab: Callable[[str], LabCommand], tmp_path: Path
+) -> None:
     lab = new_lab("sch-way")
     lab.up("--replicas", "1", "--schema", "base")
+    with traffic(lab, tmp_path) as offered:
+        _carry(lab)
+    assert offered.wrong == []
+    assert offered.told["ok"] > 200
 
+    for words in (["plan", "v1"], ["roll", "v1", "--anyway"], ["rollback", "--anyway"]):
+        refused = lab(*words)
+        assert refused.exit_code == 3, words
+        assert "contracted" in refused.err
+
+    # what was done against the guard is no secret of that day
+    later = lab("roll", "v2-checks-schema", "--no-load", "--json")
+    assert later.exit_code == 0, later.err
+    assert later.json["notes"] == [f"run with a schema step taken against the guard (contracted: {REASON})"]
+    assert lab("migrate", "status", "--json").json["forced"] == f"contracted: {REASON}"
+
+
+def _carry(lab: LabCommand) -> None:
     plan = lab("migrate", "plan", "--json").json
     assert [step["phase"] for step in plan["steps"]] == ["expanded", "backfilled", "contracted"]
     assert {f["lock"] for f in plan["steps"][0]["footprint"]} == {"AccessExclusiveLock"}
@@ -38,19 +59,8 @@ def test_a_change_is_carried_from_base_to_contracted_and_never_back(new_lab: Cal
     target = lab("migrate", "contract")
     assert target.exit_code == 3
     assert "lab migrate contract --project sch-way --give-up v1" in target.err
-    done = _once_soaked(lab).json
-    assert (done["phase"], done["changed"], {proof["holds"] for proof in done["guard"]}) == ("contracted", True, {True})
-
-    for words in (["plan", "v1"], ["roll", "v1", "--anyway"], ["rollback", "--anyway"]):
-        refused = lab(*words)
-        assert refused.exit_code == 3, words
-        assert "contracted" in refused.err
-
-
-def _once_soaked(lab: LabCommand) -> Done:
-    deadline = time.monotonic() + 40
-    while (done := lab("migrate", "contract", "--give-up", "v1", "--json")).exit_code:
-        assert [line.split(":")[0] for line in done.json["error"]["where"].splitlines()] == ["soak"]
-        assert time.monotonic() < deadline
-        time.sleep(3)
-    return done
+    soaking = lab("migrate", "contract", "--give-up", "v1", "--json")
+    assert [line.split(":")[0] for line in soaking.json["error"]["where"].splitlines()] == ["soak"]
+    done = lab("migrate", "contract", "--give-up", "v1", "--force", "--reason", REASON, "--json").json
+    assert (done["phase"], done["changed"], done["forced"]) == ("contracted", True, REASON)
+    assert {proof["name"] for proof in done["guard"] if not proof["holds"]} <= {"soak"}
