@@ -5,7 +5,7 @@ VENV   := .venv/bin
 CODE   := lab proxy sample_app loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-proof soak-smuggling lock soak-updown
+.PHONY: help lab-up lab-down setup fmt check test bench bench-first bench-load bench-proxy soak soak-rolls soak-churn soak-crashes soak-steps soak-engine soak-faults soak-latency soak-path soak-proof soak-smuggling lock soak-updown
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -78,6 +78,10 @@ soak-faults: ## every faulty version rolled for real; seeded, resumable, about 1
 soak-latency: ## how often a slower version is found, and an equal one taken for slower; seeded
 	@$(SET_UP) --dev --no-engine
 	@$(VENV)/python -m tests.soak.latency
+
+soak-path: ## a schema change's whole way under traffic, turned back at each stage, its migrator killed; resumable, 20 minutes
+	@$(SET_UP) --dev
+	@$(VENV)/python -m tests.soak.path
 
 soak-proof: ## the verdict: 60 clean rolls raise no alarm, 60 faults are all found; seeded, resumable, 20 minutes a part
 	@$(SET_UP) --dev

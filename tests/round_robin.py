@@ -1,4 +1,4 @@
-"""Gives each request to the next of some replicas: two versions then answer in turn."""
+"""Gives each request to the next of some replicas: two versions then answer in turn. The list may change meanwhile."""
 
 import http.client
 import itertools
@@ -41,7 +41,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def round_robin(ports: Sequence[int]) -> Iterator[str]:
-    about = {"ports": itertools.cycle(ports), "lock": threading.Lock(), "disable_nagle_algorithm": True}
+    about = {
+        "ports": (ports[turn % len(ports)] for turn in itertools.count()),
+        "lock": threading.Lock(),
+        "disable_nagle_algorithm": True,
+    }
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), about))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
