@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from lab.assembly import Lab
+from lab.beside import LookBeside
 from lab.clock import OffsetClock
 from lab.controller import Controller, Ended, Rollout, World
 from lab.counting import CountedTraffic, CountingLook, counted_so_far
@@ -57,6 +59,7 @@ async def run_rollout(
     """
     so_far = counted_so_far(lab.journal.events(types=["phase-changed"]), {attempt.run, *attempt.earlier})
     traffic = CountedTraffic(so_far, feed)
+    whole = WholeLook(lab.engine, gateway)
     world = World(
         engine=lab.engine,
         gateway=gateway,
@@ -64,7 +67,7 @@ async def run_rollout(
         clock=clock,
         journal=lab.journal,
         archive=archive,
-        observer=CountingLook(WholeLook(lab.engine, gateway), traffic),
+        observer=CountingLook(LookBeside(whole, lab.host.static, now=time.monotonic), traffic),
         traffic=traffic,
         inbox=SqliteInbox(lab.journal, attempt.run),
     )

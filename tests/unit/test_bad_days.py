@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lab.assembly import Lab
+from lab.beside import LookBeside
 from lab.cli import _output
 from lab.endpoint import resolve
 from lab.errors import EngineError, Exit, LabError
@@ -22,6 +23,7 @@ from lab.operations import statics
 from lab.operations.revisions import ensure_revision
 from lab.operations.status import static_notes
 from lab.port_owner import port_owner
+from lab.ports import Sight
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/bad-days.md"
@@ -212,6 +214,33 @@ def test_status_says_what_beside_the_fleet_does_not_run() -> None:
         "db does not run: lab up starts it again",
         "cache does not run: lab up starts it again",
     ]
+
+
+class Fine:
+    """An observer that sees nothing and never fails."""
+
+    async def look(self, *, whole: bool) -> Sight:
+        return Sight(seq=1, now_ns=1, replicas=(), whole=whole)
+
+
+async def test_a_service_that_ran_and_is_gone_is_the_environment_s_failure_until_it_runs_again() -> None:
+    running, clock = {"db": True, "never": False}, [0.0]
+
+    def static() -> Any:
+        there = {name: SimpleNamespace(running=runs, done=False) for name, runs in running.items()}
+        return {**there, "fill": SimpleNamespace(running=clock[0] == 0, done=clock[0] > 0)}
+
+    it = LookBeside(Fine(), static, now=lambda: clock[0])
+    await it.look(whole=True)
+    running["db"] = False
+    await it.look(whole=True)  # it looks beside once a second
+    clock[0] = 1.0
+    for _ in range(2):
+        with pytest.raises(EngineError, match="db does not run any more"):
+            await it.look(whole=True)
+    running["db"], clock[0] = True, 2.0
+
+    assert (await it.look(whole=True)).seq == 1
 
 
 # clocks
