@@ -40,6 +40,8 @@ TOLD: Mapping[str, str] = {
 """What the report of the roll says."""
 TOLD_BACK: Mapping[str, str] = {"v2-ignores-sigterm": "killed when their stop grace was over"}
 """What the report of the way back says."""
+SPOILT: Mapping[str, str] = {"v2-loses-writes": "lost_write", "v2-writes-twice": "duplicate"}
+"""The class of what those drop whose answers are right."""
 NEEDS_BASE = "v2-checks-schema"
 """On an expanded schema it is as good as any: it is rolled without the schema as well."""
 
@@ -104,8 +106,9 @@ def _rolled(fault: Fault) -> str:
     verdict = _roll("roll", fault.version, *fault.options)
     fired = evidence.fired(PROJECT, verdict, _word(fault))
     _holds(fault, verdict)
-    back = None
-    if fault.ends is not Ends.ROLLED_BACK:
+    if fault.ends is Ends.DROPS:
+        _lab("down")  # the way back would drop as well, for as long as it serves
+    elif fault.ends is Ends.CLEAN:
         back = _roll("rollback")
         _clean("the way back", back)
         fired += evidence.fired(PROJECT, back, _word(fault))
@@ -132,15 +135,29 @@ def _holds(fault: Fault, verdict: Any) -> None:
         _clean("the roll", verdict)
         evidence.assert_nobody_went_without_an_answer(PROJECT, verdict)
         evidence.assert_whole(status, fault.version)
+    elif fault.ends is Ends.DROPS:
+        _spoils_writes(fault, verdict)
+        evidence.assert_whole(status, fault.version)
     else:
         if (verdict["run"]["rollout"], verdict["exit_code"]) != ("rolled-back", fault.exit_code):
             raise FailedError(f"it ended {verdict['run']['rollout']}, exit {verdict['exit_code']}")
         evidence.assert_whole(status, "v1")
+    if fault.ends is Ends.DROPS:
+        return
     if fault.drops:
         evidence.assert_blast_is_what_the_app_says(PROJECT, verdict, fault.version)
     elif verdict["dropped"]:
         raise FailedError(f"{verdict['dropped']} dropped: {verdict['drops'][:3]}")
     _told(TOLD.get(fault.version))
+
+
+def _spoils_writes(fault: Fault, verdict: Any) -> None:
+    """Of as many writes as the app says, at most: what nobody could know of is not counted."""
+    found = verdict["dropped_by_class"].get(SPOILT[fault.version], 0)
+    fired = evidence.fired(PROJECT, verdict, _word(fault))
+    if (verdict["run"]["rollout"], verdict["exit_code"]) != ("done", fault.exit_code) or not 0 < found <= fired:
+        ended = f"{verdict['run']['rollout']}, exit {verdict['exit_code']}"
+        raise FailedError(f"it ended {ended}, {found} found of {fired}: {verdict['dropped_by_class']}")
 
 
 def _clean(what: str, verdict: Any) -> None:
