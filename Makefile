@@ -92,7 +92,7 @@ soak-smuggling: ## malformed requests and answers by the ten thousand, cut anywh
 	@$(VENV)/python -m tests.soak.smuggling
 
 .PHONY: soak-schema
-soak-schema: ## every change scenario, naive and safe, rolled under traffic on Docker; resumable, about 12 minutes
+soak-schema: ## every change scenario, naive and safe: by the matrix, and rolled under traffic on Docker; resumable
 	@$(SET_UP) --dev
 	@$(VENV)/python -m tests.soak.schema
 

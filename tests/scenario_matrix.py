@@ -30,7 +30,7 @@ def ask(scenario: Scenario, form: str, folder: Path, *, levels: str = "0-4") -> 
     """On real containers, beside no lab."""
     plan = scenario.plan(form)
     lab = Lab(project=project_at(ROOT, PROJECT))
-    read = read_manifest(manifest([scenario], folder))
+    read = read_manifest(manifest([scenario], folder / "matrix"))
     checks = _checks(scenario, plan.versions[0], folder)
     keys = CompatKeys(checks=checks, environment=read.compat.environment)
     # what the manifest names, as if it named these

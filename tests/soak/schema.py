@@ -43,7 +43,7 @@ def main() -> int:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("LAB_SLOW", "700ms")
         lab = LabCommand(PROJECT)
-        world = ScenarioLab(lab, list(scenarios().values()), FOLDER, setenv=patched.setenv)
+        world = ScenarioLab(lab, list(scenarios().values()), FOLDER / "roll", setenv=patched.setenv)
         if any(part == "roll" for part, _, _ in left):
             world.up()
         while left and time.monotonic() - began < asked.seconds:
