@@ -62,12 +62,14 @@ class ScenarioLab:
         self._setenv = setenv
         self._first = chosen[0]
         self._manifest = manifest(chosen, folder)
+        self._is_up = False
 
-    def up(self) -> None:
+    def _up(self) -> None:
         old = self._first.plan(FORMS[0]).versions[0]
         version = self._first.name_of(FORMS[0], old)
         self._lab("down")
         self._lab.up("-f", str(self._manifest), "--version", version, "--schema", "base", "--replicas", "2")
+        self._is_up = True
 
     def roll(self, scenario: Scenario, form: str) -> Rolled:
         """Again where the load itself was late: a machine that is busy with other things says nothing of a scenario."""
@@ -79,6 +81,8 @@ class ScenarioLab:
 
     def _roll(self, scenario: Scenario, form: str) -> Rolled:
         """From the old version on the first phase, through the plan's own steps, to the new one, under traffic."""
+        if not self._is_up:
+            self._up()
         plan = scenario.plan(form)
         old, new = (scenario.name_of(form, version) for version in plan.versions)
         self._setenv("LAB_SCHEMA_PLAN", str(plan.file))

@@ -195,8 +195,8 @@ def _explains(change: Change, operation: Operation, evidence: Evidence) -> bool:
     named = _named(evidence)
     if named & operation.names:
         return True
-    if evidence.sqlstate in {"42703", "42P01"}:
-        return False  # the message names exactly what is missing: what was done to another column does not explain it
+    if evidence.sqlstate in {"42703", "42P01"} or evidence.missing or evidence.retyped:
+        return False  # it names exactly what is missing: what was done to another column does not explain it
     about = names_in(evidence.statement)
     return not about or bool(about & (operation.names | {operation.table}))
 

@@ -18,9 +18,7 @@ FORMS = [*((name, "naive") for name in NAMES), *((name, "safe") for name in NAME
 def world(new_lab: Callable[[str], LabCommand], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScenarioLab]:
     chosen = [scenarios()[name] for name in NAMES]
     with pytest.MonkeyPatch.context() as patched:
-        made = ScenarioLab(new_lab("scenario"), chosen, tmp_path_factory.mktemp("lab"), setenv=patched.setenv)
-        made.up()
-        yield made
+        yield ScenarioLab(new_lab("scenario"), chosen, tmp_path_factory.mktemp("lab"), setenv=patched.setenv)
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS)

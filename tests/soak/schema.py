@@ -44,8 +44,6 @@ def main() -> int:
         patched.setenv("LAB_SLOW", "700ms")
         lab = LabCommand(PROJECT)
         world = ScenarioLab(lab, list(scenarios().values()), FOLDER / "roll", setenv=patched.setenv)
-        if any(part == "roll" for part, _, _ in left):
-            world.up()
         while left and time.monotonic() - began < asked.seconds:
             part, name, form = left.pop(0)
             scenario, at = scenarios().get(name, GENERATED), time.monotonic()

@@ -65,6 +65,15 @@ def test_a_type_that_the_schema_changed_is_no_change_of_the_api(names: list[str]
     assert told(Evidence(symptom=Symptom.SHAPE, retyped=(column,), steps=steps)) == "change-type"
 
 
+@given(several)
+def test_a_default_that_changed_explains_a_value_and_no_field_that_is_missing(names: list[str]) -> None:
+    table, column, other, value = names
+    steps = (f"alter table {table} alter column {column} set default '{value}'",)
+
+    assert told(Evidence(symptom=Symptom.SHAPE, steps=steps)) == "change-default"
+    assert told(Evidence(symptom=Symptom.SHAPE, steps=steps, missing=(other,))) == "remove-json-field"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "change"),
     [
