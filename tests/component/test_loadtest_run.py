@@ -13,7 +13,9 @@ from urllib.request import urlopen
 import jsonschema
 import pytest
 
+from lab.proof import VerdictOutcome, judge, read_client
 from tests.loadtest_world import SCHEMAS, Line, Request, Run, Stub, load, served
+from tests.unit.proof_world import facts, ledger
 
 EXPECTED = {
     "fin": ("reset", "closed"),
@@ -234,6 +236,10 @@ def test_a_killed_load_leaves_its_open_requests_and_no_footer(tmp_path: Path) ->
         run.process.wait(10)
         assert run.offers().keys() > run.ends().keys()
         assert run.ledger_lines()[-1]["e"] != "footer"
+        verdict = judge(facts(), read_client(ledger(run.ledger_lines())), None, [])
+        assert verdict.open == len(run.offers().keys() - run.ends().keys())
+        assert {"load-died", "open-requests"} <= {reason.id for reason in verdict.reasons}
+        assert verdict.outcome is VerdictOutcome.INCONCLUSIVE
 
 
 def test_the_load_outlives_the_one_who_reads_its_stdout(tmp_path: Path) -> None:
