@@ -120,7 +120,11 @@ def _base(arms: _Arms, least: int) -> _Base:
 def _pairs(arms: _Arms, width: int, least: int) -> tuple[Pair, ...]:
     old, new = _by_time(arms.old, width), _by_time(arms.new, width)
     both = sorted(old.keys() & new.keys())
-    return tuple((sorted(old[t]), sorted(new[t])) for t in both if min(len(old[t]), len(new[t])) >= least)
+    return tuple((_ordered(old[t]), _ordered(new[t])) for t in both if min(len(old[t]), len(new[t])) >= least)
+
+
+def _ordered(took: "array[int]") -> "array[int]":
+    return array("q", sorted(took))
 
 
 def _by_time(arm: _Arm, width: int) -> "Mapping[int, array[int]]":
