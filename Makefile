@@ -31,7 +31,12 @@ check: ## format, lint, types, imports, documents; changes nothing
 	$(VENV)/python -m ruff check $(CODE)
 	$(VENV)/python -m mypy
 	$(VENV)/lint-imports --no-cache
-	$(VENV)/python -m pytest -q tests/unit/test_docs.py
+	$(VENV)/python -m pytest -q tests/unit/test_docs.py tests/unit/test_pages.py
+
+.PHONY: docs
+docs: ## write the pages that are made from the code: commands, errors, lifecycles, options
+	@$(SET_UP) --dev --no-engine
+	@LAB_UPDATE_GOLDEN=1 $(VENV)/python -m pytest -q tests/unit/test_pages.py
 
 test: ## run all tests (some start containers)
 	@$(SET_UP) --dev

@@ -106,6 +106,12 @@ class Compose:
             body["image"] = version.image
         return _write(self.folder / f"{version.name}.yaml", {"services": {service: body}}, like=self.manifest)
 
+    def resize(self, override: Path, service: str, *, replicas: int) -> Path:
+        """The override of the same version, for a fleet of another size."""
+        body = yaml.safe_load(override.read_text(encoding="utf-8"))
+        body["services"][service]["deploy"] = {"replicas": replicas}
+        return _write(override, body, like=self.manifest)
+
     def _call(self, words: Sequence[str], override: Path | None = None) -> str:
         argv = self._argv(words, override)
         with self._lock():

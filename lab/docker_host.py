@@ -52,6 +52,15 @@ class DockerHost:
         rows = self._docker.of_compose(service)
         return sum(row["Labels"].get("com.docker.compose.oneoff") != "True" for row in rows)
 
+    def strangers(self, service: str) -> dict[str, str]:
+        """What stands beside the replicas because somebody let Compose make it: container's name -> id."""
+        rows = [row for row in self._docker.of_compose(service) if LABEL + "role" not in row["Labels"]]
+        return {
+            str(row["Names"][0]).lstrip("/"): str(row["Id"])
+            for row in rows
+            if row["Labels"].get("com.docker.compose.oneoff") != "True"
+        }
+
     def take_template(self, service: str) -> dict[str, Any]:
         """The spec of the container that Compose made for us but did not start; the container is removed."""
         made = self._docker.of_compose(status="created")

@@ -51,6 +51,7 @@ class FleetView:
         return {"schema": "lab.status/1", **asdict(self)}
 
 
+BAR = 20
 _DETAIL = re.compile(r'"detail":\s*"([^"]+)"')
 MARKS = {
     "ready": "✔",
@@ -121,6 +122,28 @@ def fleet_table(view: FleetView) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines += [_row(row, widths) for row in rows]
     return lines + [f"note: {note}" for note in view.notes]
+
+
+def live_frame(view: FleetView | None, lines: Sequence[str], *, seconds: float) -> list[str]:
+    """One frame of what is repainted: the fleet, where the rollout is, and the last of its lines.
+
+    `view` None: the lab cannot be asked now. `seconds`: since the frame's command began.
+    """
+    if view is None:
+        table = ["the lab does not answer now; it is asked again"]
+    else:
+        table = fleet_table(view)
+        table.insert(1, _bar(view))
+    return [*table, "", *lines, f"[{seconds:6.1f}] Ctrl-C pauses after the step at hand"]
+
+
+def _bar(view: FleetView) -> str:
+    """How many of the replicas that there should be run the version that is gone to."""
+    to = view.rollout.to if view.rollout else view.version
+    there = sum(r.version == to and r.state == "ready" for r in view.replicas)
+    wanted = max(view.replicas_wanted, 1)
+    full = min(there, wanted) * BAR // wanted
+    return f"{'█' * full}{'░' * (BAR - full)} {there}/{view.replicas_wanted} of {to or 'nothing'} ready"
 
 
 def _row(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 """Pages of docs/ that are made from the code: each is text, and a test holds the committed one to it.
 
-LAB_UPDATE_GOLDEN=1 writes them anew.
+`make docs` writes them anew.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,9 +11,11 @@ from lab.cli._shape import OPTIONS
 from lab.model import Command, Ending, Verb
 from lab.transitions import ASKS_FOR, REPLICA, ROLLOUT, STANDINGS, Phase, Standing
 from tests.changes_page import changes
+from tests.cli_page import cli_page
+from tests.errors_page import errors_page
 from tests.unit.planner_world import WORKED
 
-INTRO = "<!-- made from the code: LAB_UPDATE_GOLDEN=1 pytest tests/unit/test_pages.py -->"
+INTRO = "<!-- made from the code: make docs -->"
 
 
 def lifecycles() -> str:
@@ -94,6 +96,8 @@ def options() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/changes.md": lambda: changes(INTRO),
+    "docs/reference/cli.md": cli_page,
+    "docs/reference/errors.md": errors_page,
     "docs/reference/lifecycles.md": lifecycles,
     "docs/reference/planner-examples.md": examples,
     "docs/reference/rollout-options.md": options,

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from lab.cli._manner import SpeakingTyper
 from lab.errors import Exit
 
 EPILOG = "Exit codes: 0 done and proved, 1 the answer is no, 2 usage, 3 environment, 4 no verdict, 70 a bug in the lab."
@@ -26,7 +27,7 @@ class _Group(TyperGroup):
             raise typer.Exit(Exit.INTERRUPTED) from error
 
 
-app = typer.Typer(
+app = SpeakingTyper(
     name="lab",
     cls=_Group,
     help="Roll an app from one version to the next under load, and prove that nothing was dropped.",
@@ -37,10 +38,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-migrate_app = typer.Typer(help="The schema's phases: where it is, and the steps between them.", no_args_is_help=True)
-images_app = typer.Typer(help="The lab's images, for places without a network.", no_args_is_help=True)
-load_app = typer.Typer(help="Traffic without a roll, under the same verdict.", no_args_is_help=True)
-fault_app = typer.Typer(help="Versions of the sample app that are bad on purpose.", no_args_is_help=True)
+migrate_app = SpeakingTyper(help="The schema's phases: where it is, and the steps between them.", no_args_is_help=True)
+images_app = SpeakingTyper(help="The lab's images, for places without a network.", no_args_is_help=True)
+load_app = SpeakingTyper(help="Traffic without a roll, under the same verdict.", no_args_is_help=True)
+fault_app = SpeakingTyper(help="Versions of the sample app that are bad on purpose.", no_args_is_help=True)
 app.add_typer(fault_app, name="fault")
 app.add_typer(load_app, name="load")
 app.add_typer(migrate_app, name="migrate")

@@ -5,8 +5,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
+from lab.cli import _manner
 from lab.errors import LabError
 from lab.ports import Event
 from lab.view import progress_line
@@ -32,30 +34,46 @@ def advice(text: str) -> str:
 
 
 def result(text: str, data: Mapping[str, object], *, as_json: bool) -> None:
-    sys.stdout.write(json.dumps(data) + "\n" if as_json else text.rstrip("\n") + "\n")
-    sys.stdout.flush()
+    _manner.to(sys.stdout, json.dumps(data) + "\n" if as_json else text.rstrip("\n") + "\n")
 
 
 def line(text: str) -> None:
     """One of a stream of results."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    _manner.to(sys.stdout, text + "\n")
 
 
 def say(line: str, *, quiet: bool = False) -> None:
-    if not quiet:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+    if not (quiet or _manner.manner().quiet):
+        _said(line)
+
+
+@contextmanager
+def said_to(hear: Callable[[str], None]) -> Iterator[None]:
+    """What is said meanwhile goes there: a line among what is repainted would tear it."""
+    global _said  # noqa: PLW0603  one process is one command
+    before, _said = _said, hear
+    try:
+        yield
+    finally:
+        _said = before
+
+
+def _to_stderr(line: str) -> None:
+    _manner.to(sys.stderr, line + "\n")
+
+
+_said: Callable[[str], None] = _to_stderr
 
 
 def parts(*, quiet: bool) -> Callable[[str, str, float], None]:
     """Progress of `lab up`: one line per part that came up."""
+    return lambda part, what, seconds: say(part_line(part, what, seconds), quiet=quiet)
 
-    def told(part: str, what: str, seconds: float) -> None:
-        took = f"{seconds:.1f}s" if seconds else ""
-        say(f" ✔ {part:<9} {what:<44} {took}".rstrip(), quiet=quiet)
 
-    return told
+def part_line(part: str, what: str, seconds: float) -> str:
+    """`seconds` 0: not timed. What is waited for has no tick yet."""
+    mark = "◌" if what.startswith("waiting ") else "✔"
+    return f" {mark} {part:<9} {what:<44} {f'{seconds:.1f}s' if seconds else ''}".rstrip()
 
 
 def events(*, quiet: bool) -> Callable[[Event], None]:
@@ -84,7 +102,7 @@ def failure(error: LabError, *, as_json: bool) -> None:
     lines = [f"error: {error.what}   [{error.id}]"]
     lines += [f"  where  {_indented(error.where)}"] if error.where else []
     lines += [f"  fix    {_indented(advice(error.fix))}"] if error.fix else []
-    say("\n".join(lines))
+    _to_stderr("\n".join(lines))
 
 
 def _indented(text: str) -> str:

@@ -1,11 +1,10 @@
 """What a run leaves on the screen: its verdict, and where its data are."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from lab.cli import _output
+from lab.cli import _manner, _output
 from lab.cli._summary import append_summary, wanted
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ def show_run(run: "RunResult", *, as_json: bool) -> int:
 
     folder = _short(run.folder)
     text = render_json(run.verdict) if as_json else _output.advice(render_text(run.verdict, data=folder))
-    typer.echo(text, nl=False)
+    _manner.to(sys.stdout, text)
     if wanted():
         append_summary(report_on(run.folder))
     return run.exit_code

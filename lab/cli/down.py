@@ -12,5 +12,8 @@ def down(project: Project = "default", json: Json = False) -> None:
     from lab.operations.down import down as take_down
 
     removed = asyncio.run(take_down(open_lab(project)))
-    text = f"Lab {project!r} is down." if removed else f"There is no lab {project!r}. Nothing to do."
-    _output.result(text, {"schema": "lab.down/1", "removed": removed}, as_json=json)
+    _output.result(down_text(project, removed), {"schema": "lab.down/1", "removed": removed}, as_json=json)
+
+
+def down_text(project: str, removed: int) -> str:
+    return f"Lab {project!r} is down." if removed else f"There is no lab {project!r}. Nothing to do."

@@ -1,10 +1,11 @@
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli import _output
+from lab.cli import _manner, _output
 from lab.cli._app import app
 from lab.cli._complete import run_names
 from lab.cli._lab import open_lab
@@ -100,7 +101,7 @@ def _rendered(told: "Report", chosen: Format, folder: Path) -> str:
 
 def _write(text: str, out: Path | None) -> None:
     if out is None or str(out) == "-":
-        typer.echo(text, nl=False)
+        _manner.to(sys.stdout, text)
         return
     try:
         out.write_text(text, encoding="utf-8")
@@ -111,4 +112,4 @@ def _write(text: str, out: Path | None) -> None:
             where=str(out),
             fix="--out FILE somewhere else",
         ) from error
-    typer.echo(str(out))
+    _output.line(str(out))

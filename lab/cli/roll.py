@@ -8,6 +8,7 @@ from lab.cli._app import app
 from lab.cli._complete import version_names
 from lab.cli._detach import Detach, detached
 from lab.cli._lab import open_lab
+from lab.cli._live import following
 from lab.cli._load import loaded
 from lab.cli._options import Anyway, Json, NoLoad, Project, Quiet, Schema, SkipDrain
 from lab.cli._shape import EPILOG, Sectioned, shaped
@@ -118,7 +119,8 @@ def _run(project: str, request: "RollRequest", *, as_json: bool, quiet: bool) ->
     from lab.operations.roll import roll as run_roll
 
     lab = open_lab(project)
-    done = asyncio.run(run_roll(lab, request, listen=_output.events(quiet=quiet), note=_output.notes(quiet=quiet)))
+    with following(lab, quiet=quiet) as listen:
+        done = asyncio.run(run_roll(lab, request, listen=listen, note=_output.notes(quiet=quiet)))
     if done.run is None:
         text = f"The fleet already runs {done.version}. Nothing to do."
         _output.result(text, {"schema": "lab.roll/1", "changed": False, "version": done.version}, as_json=as_json)

@@ -8,14 +8,15 @@ import typer
 from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
+from lab.cli._live import watch_fleet
 from lab.cli._options import Json, Project
-
-REPAINT_SECONDS = 0.2
 
 
 @app.command()
 def status(
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Repaint until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Repaint until Ctrl-C; off a terminal, show each change.")
+    ] = False,
     project: Project = "default",
     json: Json = False,
 ) -> None:
@@ -29,13 +30,10 @@ def status(
         _output.result("\n".join(fleet_table(view)), view.to_json(), as_json=json)
         return
     if json:
-        while True:
-            _output.result("", asyncio.run(fleet_view(lab)).to_json(), as_json=True)
-            time.sleep(1)
-    from rich.live import Live
-    from rich.text import Text
-
-    with suppress(KeyboardInterrupt), Live(refresh_per_second=1 / REPAINT_SECONDS) as live:
-        while True:
-            live.update(Text("\n".join(fleet_table(asyncio.run(fleet_view(lab))))))
-            time.sleep(REPAINT_SECONDS)
+        with suppress(KeyboardInterrupt):
+            while True:
+                _output.result("", asyncio.run(fleet_view(lab)).to_json(), as_json=True)
+                time.sleep(1)
+        return
+    with suppress(KeyboardInterrupt):
+        watch_fleet(lab)

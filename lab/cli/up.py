@@ -1,5 +1,5 @@
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from lab.cli._complete import version_names
 from lab.cli._lab import open_lab
 from lab.cli._manifest import AppPort, ManifestFile, Paths, ReadinessPath, Service, asked_for
 from lab.cli._options import Json, Project, Quiet
+
+if TYPE_CHECKING:
+    from lab.operations.up import UpResult
 
 
 @app.command()
@@ -37,14 +40,7 @@ def up(
     lab, took = open_lab(project, asked), _output.stopwatch()
     request = UpRequest(replicas=replicas, version=version, schema=schema, port=port)
     done = asyncio.run(bring_up(lab, request, told=_output.parts(quiet=quiet), listen=_output.events(quiet=quiet)))
-    if done.changed:
-        own = lab.manifest.around.own and not lab.manifest.versions
-        following = "lab roll v2" if done.version != "v2" else "lab rollback"
-        following = "lab roll --image IMAGE:TAG" if own else following
-        text = f"Lab is up in {took():.1f}s: {done.replicas} x {done.version}, {done.url}"
-        text += _output.advice(f"\nNext: {following}")
-    else:
-        text = f"Lab is already up ({done.replicas} x {done.version}, {done.url}). Nothing to do."
+    text = up_text(done, took(), by_image=lab.manifest.around.own and not lab.manifest.versions)
     data = {
         "schema": "lab.up/1",
         "changed": done.changed,
@@ -53,4 +49,14 @@ def up(
         "schema_phase": done.schema,
         "url": done.url,
     }
-    _output.result(text, data, as_json=json)
+    _output.result(_output.advice(text), data, as_json=json)
+
+
+def up_text(done: "UpResult", seconds: float, *, by_image: bool) -> str:
+    """`by_image`: its versions are images, not names of the manifest."""
+    what = f"{done.replicas} x {done.version}, {done.url}"
+    if not done.changed:
+        return f"Lab is already up ({what}). Nothing to do."
+    following = "lab roll v2" if done.version != "v2" else "lab rollback"
+    following = "lab roll --image IMAGE:TAG" if by_image else following
+    return f"Lab is up in {seconds:.1f}s: {what}\nNext: {following}"

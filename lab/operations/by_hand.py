@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import images
 from lab.assembly import Lab
 from lab.compose import Compose
-from lab.images.store import Store
 
 
 def by_hand(lab: Lab, words: Sequence[str]) -> int:
     """Compose's exit code. It sees the revision that the fleet runs, so that `up -d` finds all as it should be."""
     lab.refuse_another_checkout()
-    with Store.open() as store:
-        compose = lab.compose(images.find_all(store))
+    runs = lab.history().current is not None
+    compose = lab.compose(lab.ensure_images() if runs else None)
     return compose.pass_on(words, _current(lab, compose))
 
 
@@ -27,4 +25,4 @@ def _current(lab: Lab, compose: Compose) -> Path | None:
         version = lab.manifest.version(revision.version)
         return compose.write_override(lab.manifest.service, version, replicas=history.replicas)
     kept = compose.folder / f"{revision.version}.yaml"
-    return kept if kept.exists() else None
+    return compose.resize(kept, lab.manifest.service, replicas=history.replicas) if kept.exists() else None

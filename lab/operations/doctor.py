@@ -96,9 +96,8 @@ def _installed(name: str) -> str:
 
 def _manifest(lab: Lab) -> Check:
     names = list(lab.manifest.versions)
-    return check(
-        "manifest", True, f"Manifest: {lab.manifest.service} in {', '.join(names[:2])}, {len(names)} in all", ""
-    )
+    versions = f"{', '.join(names[:2])}, {len(names)} versions in all" if names else "a version is an image"
+    return check("manifest", True, f"Manifest: the service {lab.manifest.service}; {versions}", "")
 
 
 def _engine(lab: Lab) -> Iterator[Check]:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from lab.assembly import Lab
 from lab.operations.down import down
+from lab.operations.heartbeat import Told
 from lab.operations.rollouts import Listener
-from lab.operations.up import Told, UpRequest, UpResult, up
+from lab.operations.up import UpRequest, UpResult, up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,19 @@
 """What Compose starts beside the fleet: the proxy, and the databases and such that the manifest has."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from lab.assembly import Lab
+from lab.compose import CALL_SECONDS
+from lab.database import CONNECT_SECONDS
 from lab.docker_host import Static
 from lab.errors import LabError
 from lab.images import Images
+from lab.operations.heartbeat import Told, heartbeat
 from lab.port_owner import port_owner
 from lab.project import is_free
 from lab.surroundings import PROXY, Until
 
-Told = Callable[[str, str, float], None]
 WAIT_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 SAY_SECONDS = 10.0
@@ -25,11 +27,13 @@ def start_static(lab: Lab, made: Images, told: Told) -> bool:
         return False
     if not (PROXY in static and static[PROXY].running):
         _check_port(lab)
-    lab.compose(made).start_static(around.statics)
+    with heartbeat(told, "compose", "Compose to start what runs beside the fleet", CALL_SECONDS):
+        lab.compose(made).start_static(around.statics)
     told("network", f"{lab.project.compose_name}_default", time.monotonic() - began)
     began = time.monotonic()
     if around.has_database:
-        lab.database().wait_until_up()
+        with heartbeat(told, "postgres", "PostgreSQL to accept connections", CONNECT_SECONDS):
+            lab.database().wait_until_up()
         told("postgres", "ready", time.monotonic() - began)
     for name in around.statics if around.own else ():
         _await(lab, name, around.waits.get(name, Until.STARTED), told)

@@ -32,6 +32,7 @@ async def fleet_view(lab: Lab) -> FleetView:
     owner = _at_work(routing)
     notes = [*_rollout_notes(it, owner), *_fleet_notes(history, replicas, ready), *_data_notes(it, events)]
     notes += static_notes(lab.manifest.around.statics, await asyncio.to_thread(lab.host.static))
+    notes += by_hand_notes(history, replicas, strangers=sorted(lab.host.strangers(lab.manifest.service)))
     if held := hold_note(routing.hold):
         notes.append(held)
     if owner and not (it and it.pid == owner.pid):
@@ -113,6 +114,22 @@ def _fleet_notes(history: History, replicas: Sequence[Replica], ready: int) -> l
         now = history.revisions[history.current].version
         return [f"{', '.join(others)} runs beside {now}: lab up makes it {now} again, lab roll goes to another"]
     return [f"{ready}/{history.replicas} ready: lab up repairs it"] if ready < history.replicas else []
+
+
+def by_hand_notes(history: History, replicas: Sequence[Replica], *, strangers: Sequence[str]) -> list[str]:
+    """What somebody did with Compose alone, and what its `up -d` would do now."""
+    alive = [r for r in replicas if r.alive]
+    others = [r for r in alive if r.revision != history.current]
+    notes = []
+    if strangers:
+        many = f"{strangers[0]} was" if len(strangers) == 1 else f"{', '.join(strangers)} were"
+        notes.append(f"{many} made by Compose, not by the lab, and gets no request: lab up removes it")
+    if others and history.running and history.current is not None:
+        now = history.revisions[history.current].version
+        notes.append(
+            f"Compose knows {now} alone: `up -d` by hand would end {len(others)} of {len(alive)} replicas at once"
+        )
+    return notes
 
 
 def schema_phase(lab: Lab) -> str | None:

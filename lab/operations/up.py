@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from lab.lease import held_lease
 from lab.manifest import Version
 from lab.model import Ending, Revision, RolloutSpec, SchemaMode
 from lab.observation import merge
+from lab.operations.heartbeat import Told
 from lab.operations.revisions import ensure_revision
 from lab.operations.rollouts import Attempt, Listener, run_rollout
 from lab.operations.statics import start_static
@@ -46,10 +46,6 @@ class UpResult:
     url: str
 
 
-Told = Callable[[str, str, float], None]
-"""Progress: (part, what, seconds)."""
-
-
 async def up(lab: Lab, request: UpRequest, *, told: Told, listen: Listener) -> UpResult:
     """Start what is missing, repair what is broken, touch nothing that is right."""
     check(lab, request)
@@ -63,6 +59,7 @@ async def up(lab: Lab, request: UpRequest, *, told: Told, listen: Listener) -> U
         async with held_lease(gateway, lab.project.home):
             history = lab.history()
             _refuse_unfinished(history)
+            changed = await asyncio.to_thread(_remove_strangers, lab, told) or changed
             schema = await asyncio.to_thread(_schema, lab, request, history, told)
             revision = await asyncio.to_thread(_revision, lab, history, request, made)
             replicas = request.replicas or (history.replicas if history.current else lab.manifest.replicas)
@@ -165,6 +162,15 @@ def _choose_port(lab: Lab, port: int | None) -> None:
     if not (proxy and proxy.running):
         ensure_port(lab.project, port)
         vars(lab).pop("port", None)  # it may have been read before
+
+
+def _remove_strangers(lab: Lab, told: Told) -> bool:
+    """Whoever Compose made of the service by hand gets no request, and is in the way of its next container."""
+    strangers = lab.host.strangers(lab.manifest.service)
+    for name, container in strangers.items():
+        lab.host.remove(container)
+        told("removed", f"{name}, which Compose had made by hand", 0.0)
+    return bool(strangers)
 
 
 async def _await_proxy(gateway: ProxyGateway) -> None:

@@ -184,6 +184,16 @@ def test_a_version_s_own_image_is_in_its_override(tmp_path: Path) -> None:
     assert yaml.safe_load(path.read_text())["services"]["app"]["image"] == "shop:1"
 
 
+def test_the_override_of_a_version_can_be_given_another_size(tmp_path: Path) -> None:
+    version = Version(name="shop-2", serves_as="shop-2", image="shop:2", environment={"A": "1"})
+    seam = compose(tmp_path)
+    path = seam.write_override("app", version, replicas=2)
+    wanted = yaml.safe_load(seam.write_override("app", version, replicas=5).read_text())
+
+    seam.write_override("app", version, replicas=2)
+    assert yaml.safe_load(seam.resize(path, "app", replicas=5).read_text()) == wanted
+
+
 TAKEN = [
     "driver failed: Bind for 127.0.0.1:8080 failed: port is already allocated",
     "listen tcp4 127.0.0.1:8080: bind: address already in use",

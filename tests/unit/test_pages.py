@@ -16,4 +16,4 @@ def test_the_page_is_current(page: str) -> None:
     if os.environ.get("LAB_UPDATE_GOLDEN"):
         (ROOT / page).write_text(made, encoding="utf-8")
 
-    assert (ROOT / page).read_text(encoding="utf-8") == made
+    assert (ROOT / page).read_text(encoding="utf-8") == made, "make docs writes it anew"
