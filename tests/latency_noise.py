@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lab.proof.answers import Answer
 from lab.proof.records import Service
@@ -11,16 +11,28 @@ SECOND = 1_000_000_000
 REPLICAS = 3
 SERVICES = tuple(Service(replica=f"app-{slot}.2", from_ns=slot * 2 * SECOND) for slot in range(1, REPLICAS + 1))
 """A replica of the new version every two seconds; the old one in its slot goes."""
+FIRST_WAVE = (SERVICES[0], *(Service(replica=service.replica, from_ns=2**62) for service in SERVICES[1:]))
+"""One of the new version, and the others wait for what a gate says of it."""
 
 
 def roll(
-    seed: int, *, slower: float = 1.0, rate: int = 300, seconds: float = 7.0, base_ms: float = 8.0
+    seed: int,
+    *,
+    slower: float = 1.0,
+    rate: int = 300,
+    seconds: float = 7.0,
+    base_ms: float = 8.0,
+    services: Sequence[Service] = SERVICES,
 ) -> list[Answer]:
     """The answers from the old fleet's last second to the new fleet's first; `slower` multiplies the new version's."""
-    return list(_answers(random.Random(seed), slower, rate, seconds, base_ms))
+    since = [service.from_ns for service in services]
+    return list(_answers(random.Random(seed), [slower, base_ms], rate, seconds, since))
 
 
-def _answers(rng: random.Random, slower: float, rate: int, seconds: float, base_ms: float) -> Iterator[Answer]:
+def _answers(
+    rng: random.Random, pace: Sequence[float], rate: int, seconds: float, since: Sequence[int]
+) -> Iterator[Answer]:
+    slower, base_ms = pace
     wave = 0.0
     stall_until = stall_ns = 0
     for number in range(int(rate * seconds)):
@@ -32,7 +44,7 @@ def _answers(rng: random.Random, slower: float, rate: int, seconds: float, base_
             stall_ns = int(rng.uniform(20, 150) * 1e6)
             stall_until = due + stall_ns
         slot = rng.randrange(REPLICAS)
-        new = due >= SERVICES[slot].from_ns
+        new = due >= since[slot]
         took = base_ms * math.exp(wave + rng.gauss(0, 0.35))
         if rng.random() < 0.03:
             took *= rng.paretovariate(1.5)

@@ -1,7 +1,7 @@
 """`make bench-load`: the highest rate that one process offers on time, `target NAME VALUE LIMIT ok|MISSED`.
 
-On time: the schedule lag's p99 stays under 50 ms, everything is sent and nothing fails. Against a stub; with `--lab`
-through a whole lab, which has no limit: the machine decides. With a number, only that rate, for a look.
+On time: the schedule lag's p99 stays under 50 ms, everything is sent and nothing fails. Against a stub, and through a
+whole lab, which has no limit: the machine decides. With a number, only that rate against the stub, for a look.
 """
 
 import itertools
@@ -31,13 +31,11 @@ def main(argument: str) -> int:
         with stub() as url:
             print(measure(url, int(argument)))
         return 0
-    if argument == "--lab":
-        with lab() as url:
-            print(f"target lab-load-rate {highest(url, RATES, '--published-port')} - ok", flush=True)
-        return 0
     with stub() as url:
         found = highest(url, [rate for rate in RATES if rate >= LIMIT])
     print(f"target load-rate {found} {LIMIT} {'ok' if found >= LIMIT else 'MISSED'}", flush=True)
+    with lab() as url:
+        print(f"target lab-load-rate {highest(url, RATES, '--published-port')} - ok", flush=True)
     return 0 if found >= LIMIT else 1
 
 

@@ -76,7 +76,10 @@ def test_a_load_of_one_s_own_users_is_judged_as_a_roll_is_and_meanwhile_no_other
 
 
 def test_a_load_that_is_kept_from_its_processor_ends_without_a_verdict_and_never_passes(lab: LabCommand) -> None:
-    """The saboteur takes it away from outside, for two of six seconds: nobody in the lab is told."""
+    """The saboteur takes it away from outside, for two of six seconds: nobody in the lab is told.
+
+    Its command is killed as well: whoever goes on with the run finds the same.
+    """
     running = lab.begin("load", "run", "--duration", "6s", "--min-requests", "100", "--json")
     try:
         assert running.stderr is not None
@@ -85,15 +88,21 @@ def test_a_load_that_is_kept_from_its_processor_ends_without_a_verdict_and_never
         processor(f"lab-{lab.project}-load", "1000")
         threading.Event().wait(2)
         processor(f"lab-{lab.project}-load", "-1")
-        out, err = running.communicate(timeout=60)
     finally:
         running.kill()
-    verdict = json.loads(out)
-    assert (running.returncode, verdict["outcome"], verdict["exit_code"]) == (4, "inconclusive", 4), err
+        running.communicate(timeout=10)
+    again, noted = lab("load", "run"), lab("status").out
+    assert (again.exit_code, "has no verdict yet" in again.err, "[unfinished]" in again.err) == (3, True, True), (
+        again.err
+    )
+    assert "has no verdict yet: lab resume --project e2e-load gives it" in noted
+    verdict = lab.roll("resume")
+    assert (verdict["outcome"], verdict["exit_code"], verdict["run"]["command"]) == ("inconclusive", 4, "load")
     reasons = {reason["id"]: reason for reason in verdict["reasons"]}
     assert reasons.keys() == {"schedule-lag"}
     assert "ms or more after it was due (limit 50 ms)" in reasons["schedule-lag"]["message"]
     assert "--rate" in reasons["schedule-lag"]["fix"]
+    assert lab("resume").exit_code == 3, "there is nothing left to go on with"
 
 
 def processor(container: str, quota: str) -> None:
