@@ -95,7 +95,7 @@ def test_a_load_that_is_kept_from_its_processor_ends_without_a_verdict_and_never
     assert (again.exit_code, "has no verdict yet" in again.err, "[unfinished]" in again.err) == (3, True, True), (
         again.err
     )
-    assert "has no verdict yet: lab resume --project e2e-load gives it" in noted
+    assert "has no verdict yet: lab resume" in noted
     verdict = lab.roll("resume")
     assert (verdict["outcome"], verdict["exit_code"], verdict["run"]["command"]) == ("inconclusive", 4, "load")
     reasons = {reason["id"]: reason for reason in verdict["reasons"]}
