@@ -14,7 +14,7 @@ from lab.model import Command, Ending, Revision, RolloutSpec
 from lab.operations.account import Account, account_to_json
 from lab.operations.operators import Answer
 from lab.operations.targets import history_rows, history_table, rollback_target
-from lab.operations.unfinished import Stage, Unfinished, first_word, unfinished_of
+from lab.operations.unfinished import Stage, Unfinished, first_word, is_a_load, unfinished_of
 from lab.ports import Event, Owner
 from lab.proof import Command as Rolled
 from lab.spec_codec import spec_to_json
@@ -260,3 +260,17 @@ def test_what_a_word_led_to_is_said_and_fits_its_schema(command: Command) -> Non
 
     assert answered(it).splitlines()[0] == SAYS[command]
     assert valid(answer_json(it), "word")["owner"] == {"command": "lab roll v2", "pid": 7, "host": "h"}
+
+
+def test_a_load_that_was_killed_is_to_be_judged_and_a_paused_rollout_is_there_again_after_it() -> None:
+    load = Account(command=Rolled.LOAD, from_version="v1", to_version="v1", spec=SPEC, seconds=6.0)
+    before = [begun(), started(), paused(), judged()]
+    killed = unfinished_of(
+        [*before, event("run-started", "load", **account_to_json(load)), event("load-started", "load")]
+    )
+    assert killed is not None
+    assert (killed.run, killed.stage, is_a_load(killed), killed.account) == ("load", Stage.BEGUN, True, load)
+    told = [*before, event("run-started", "load", **account_to_json(load)), judged("load")]
+    left = unfinished_of(told)
+    assert left is not None
+    assert (left.run, left.stage, is_a_load(left)) == ("r", Stage.PAUSED, False)
