@@ -23,6 +23,8 @@ START_SECONDS = 40.0
 MEMORY = 768 * 1024 * 1024
 WORKER_MEMORY = 100 * 1024 * 1024
 """Each one more than the first."""
+PRECEDENCE = 8192
+"""Eight times a replica's: where processors are scarce, the instrument is served before what it measures."""
 RUNS = "/runs"
 """The volume, in the containers of the load and the proxy."""
 
@@ -260,6 +262,7 @@ class ContainerSource:
                 "Init": True,
                 "Memory": MEMORY + WORKER_MEMORY * (plan.workers - 1),
                 "PidsLimit": 200,
+                "CpuShares": PRECEDENCE,
             },
         }
         name = f"{self._compose_name}-load"
