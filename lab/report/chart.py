@@ -186,7 +186,7 @@ def _steps(layers: Sequence[Layer], heights: Sequence[float], x: Scale, y: Scale
 
 def _waves(timeline: Timeline, x: Scale) -> Iterator[str]:
     places = [x(wave.at_s) for wave in timeline.waves]
-    following = [*places[1:], WIDTH - RIGHT]
+    following = [*places, WIDTH - RIGHT][1:]
     for wave, place, after in zip(timeline.waves, places, following, strict=True):
         yield line(place, TOP - 14, place, READY[1], "wave")
         if after - place > ROOM_FOR_WORDS:

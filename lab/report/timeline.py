@@ -13,6 +13,8 @@ from lab.proof.result import Verdict
 NO_VERSION = "none"
 """Answers that no version gave: the proxy's own."""
 BEGINS = frozenset({"schema-step", "rollout-started"})
+WATCHED = frozenset({"load-started"})
+"""Where nothing is rolled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +66,8 @@ class Timeline:
 
 
 def timeline_of(verdict: Verdict, client: ClientLedger | None, events: Sequence[Event]) -> Timeline:
-    begins = [event.t_ns for event in events if event.type in BEGINS] or [event.t_ns for event in events]
-    base = min(begins, default=0)
+    named = ([event.t_ns for event in events if event.type in types] for types in (BEGINS, WATCHED))
+    base = min(next((begins for begins in named if begins), [event.t_ns for event in events]), default=0)
     ready = _ready(verdict, events, base)
     return Timeline(
         seconds=() if client is None or not events else _seconds(verdict, client, ready, base),
