@@ -1,7 +1,9 @@
 """Level 2: a real container of a version on a copy of a phase, asked with fresh connections and with warmed ones."""
 
 import itertools
+import re
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +27,7 @@ WARM = 6
 MOST_LOOKED_UP = 10
 MOST_KEPT = 40
 UNPROMISED_SECONDS = 6.0
+LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +170,12 @@ def _refuse_elsewhere(around: Surroundings, cell: Cell, database: Database) -> N
             fix="name there the variable that tells your app its database, e.g. DATABASE_URL: "
             "postgresql://{user}:{password}@{host}:{port}/{database}",
         )
+
+
+def named(*parts: str) -> str:
+    """A name for a container and a database, whatever a version or a phase is called."""
+    plain = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+    return plain if len(plain) <= LONGEST_NAME else f"{plain[: LONGEST_NAME - 9]}-{zlib.crc32(plain.encode()):08x}"
 
 
 def _where(database: Database) -> dict[str, str]:

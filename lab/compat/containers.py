@@ -8,6 +8,7 @@ the next run removes what a killed one left.
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -97,7 +98,7 @@ class Containers:
         if kept.exists() and not _looks_elsewhere(file):
             found: dict[str, dict[str, Any]] = json.loads(reveal(kept.read_text(), self._secrets))
             return found
-        found = self._made(compose, file, ["db", *(_service(v) for v in versions)], manifest)
+        found = self._made(compose, file, ["db", *(service_of(v) for v in versions)], manifest)
         for old in self._folder.glob("templates-*.json"):
             old.unlink(missing_ok=True)
         kept.write_text(conceal(found, self._secrets))
@@ -118,7 +119,7 @@ class Containers:
             body["environment"]["LAB_VERSION"] = version.name
             if version.image:
                 body["image"] = version.image
-            made[_service(version)] = body
+            made[service_of(version)] = body
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "manifest.yaml"
         file.write_text(yaml.safe_dump({**document, "services": made}, sort_keys=False))
@@ -267,12 +268,8 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _service(version: Version) -> str:
-    return f"v-{version.name.lower()}"
-
-
 def service_of(version: Version) -> str:
-    return _service(version)
+    return "v-" + re.sub(r"[^a-z0-9]+", "-", version.name.lower())
 
 
 def _plain(service: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from lab.compat.catalogue import Symptom
-from lab.compat.cells import Live, NotReadyError, Surroundings, start
+from lab.compat.cells import Live, NotReadyError, Surroundings, named, start
 from lab.compat.explain import Explainer
 from lab.compat.model import Failure, Result
 from lab.compat.oracle import Row
@@ -128,7 +128,7 @@ class Edge:
         return found
 
     def _start(self, version: Version, phase: Phase, database: Database) -> Live:
-        name = f"edge-{version.serves_as}-{self.high.name}".lower()
+        name = named("edge", version.serves_as, self.high.name)
         live = start(self.around, version, phase.name, name=name, database=database, promised=True)
         self._lives[version.serves_as] = live
         return live

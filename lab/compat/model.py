@@ -180,7 +180,9 @@ class Matrix:
     @property
     def undecided(self) -> tuple[str, ...]:
         """Promises that nothing was asked of, though a level that looks at them was wanted."""
-        return tuple(result.name for result in self.results() if result.state is State.UNKNOWN and result.levels)
+        if max(self.levels) == 0:
+            return ()
+        return tuple(result.name for result in self.results() if result.state is State.UNKNOWN)
 
     @property
     def exit_code(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 
 from lab.compat.catalogue import Symptom
-from lab.compat.cells import Live, NotReadyError, Surroundings, start
+from lab.compat.cells import Live, NotReadyError, Surroundings, named, start
 from lab.compat.explain import Explainer
 from lab.compat.interleave import Pair, interleave
 from lab.compat.model import Failure, Result
@@ -54,10 +54,10 @@ def _ordered(meeting: Meeting) -> list[tuple[Version, Version]]:
 def _side_by_side(meeting: Meeting) -> dict[str, Live]:
     """Each of them on the same copy of the phase, started at once."""
     around, phase = meeting.around, meeting.phase
-    database = around.server.clone(phase, f"pairs_{phase}".lower())
+    database = around.server.clone(phase, named("pairs", phase))
 
     def begin(version: Version) -> Live:
-        name = f"pair-{version.serves_as}-{phase}".lower()
+        name = named("pair", version.serves_as, phase)
         return start(around, version, phase, name=name, database=database, promised=True)
 
     with ThreadPoolExecutor(max(1, len(meeting.versions))) as pool:

@@ -13,7 +13,7 @@ from typing import Any
 from lab.compat.api import compared
 from lab.compat.board import Board
 from lab.compat.catalogue import Symptom
-from lab.compat.cells import Live, NotReadyError, Surroundings, look, start, statements
+from lab.compat.cells import Live, NotReadyError, Surroundings, look, named, start, statements
 from lab.compat.checks import Checks
 from lab.compat.containers import Containers
 from lab.compat.edges import Edge
@@ -73,6 +73,7 @@ class Means:
     host: Callable[[], AbstractContextManager[Host]]
     recordings: Recordings
     image_of: Callable[[Version], str]
+    """What a version is made from: its image's id, and whatever else makes its container another."""
     told: Callable[[str], None]
 
 
@@ -223,6 +224,8 @@ class _Rig:
 
     def pair(self) -> None:
         """Level 3. Every phase that serves anybody."""
+        if not self._around.checks.resources:
+            self._board.notes.append("levels 3 and 4 need a [[resource]] in the checks")
         for phase in self._q.plan.phases:
             served = [v for v in self._q.versions if v.serves_as in phase.serves]
             if not served or phase.name not in self._server.phases or not self._around.checks.resources:
@@ -266,7 +269,7 @@ class _Rig:
 
     def _look_at(self, version: Version, phase: str) -> None:
         key = (version.serves_as, phase)
-        name = f"{version.serves_as}-{phase}".lower()
+        name = named(version.serves_as, phase)
         database = self._server.clone(phase, f"cell_{name}")
         promised = self._q.plan.serves(phase, version.serves_as)
         try:

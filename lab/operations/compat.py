@@ -1,5 +1,6 @@
 """`lab compat`: which versions, which plan, which checks; and the engine's side of the matrix."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,10 +46,11 @@ def compat(lab: Lab, request: CompatRequest, told: Callable[[str], None]) -> Mat
         everything=request.everything,
     )
     made = lab.ensure_images(told)
+    manifest = hashlib.sha256(lab.manifest.path.read_bytes()).hexdigest()
     means = Means(
         host=lambda: _host(lab, made, question.versions, told),
         recordings=Recordings(lab.project.folder / "compat" / "recordings"),
-        image_of=lambda version: lab.host.image_id(version.image or _image(lab, made)),
+        image_of=lambda version: f"{lab.host.image_id(version.image or _image(lab, made))} {manifest}",
         told=told,
     )
     return ask(question, means)
@@ -56,12 +58,13 @@ def compat(lab: Lab, request: CompatRequest, told: Callable[[str], None]) -> Mat
 
 def levels_of(text: str) -> tuple[int, ...]:
     """`2`, or `0-3`."""
-    first, _, last = text.partition("-")
-    digits = first.isdecimal() and (last or first).isdecimal()
-    if not digits or not int(first) <= int(last or first) <= HIGHEST:
+    first, dash, last = text.partition("-")
+    last = last if dash else first
+    digits = first.isdecimal() and last.isdecimal()
+    if not digits or not int(first) <= int(last) <= HIGHEST:
         what = f"--levels {text!r} is no range of 0 to {HIGHEST}"
         raise UsageError(id="compat-levels", what=what, fix="--levels 0-3")
-    return tuple(range(int(first), int(last or first) + 1))
+    return tuple(range(int(first), int(last) + 1))
 
 
 def _plan(lab: Lab) -> ChangePlan:
