@@ -179,6 +179,10 @@ class DockerHost:
         docker = self._docker
         with ThreadPoolExecutor(REMOVED_AT_ONCE) as pool:
             list(pool.map(docker.remove, containers))
+        return len(containers) + sum(self._sweep_project(name) for name in (compose_name, templates_of(compose_name)))
+
+    def _sweep_project(self, compose_name: str) -> int:
+        docker = self._docker
         label = {"label": [f"com.docker.compose.project={compose_name}"]}
         networks = docker.call("list networks", lambda: docker.api.networks(filters=label))
         for network in networks:
@@ -186,7 +190,12 @@ class DockerHost:
         volumes = docker.call("list volumes", lambda: docker.api.volumes(filters=label))["Volumes"] or []
         for volume in volumes:
             docker.call("remove volume", partial(docker.api.remove_volume, volume["Name"], force=True))
-        return len(containers) + len(networks) + len(volumes)
+        return len(networks) + len(volumes)
+
+
+def templates_of(compose_name: str) -> str:
+    """The Compose project in which templates are made that are no replicas; no lab can be called so."""
+    return f"labcompat-{compose_name.removeprefix('lab-')}"
 
 
 def _packed(files: Mapping[str, bytes]) -> bytes:

@@ -20,6 +20,7 @@ import yaml
 
 from lab.compose import Compose
 from lab.docker_client import ConflictError, DockerClient, GoneError
+from lab.docker_host import templates_of
 from lab.errors import EngineError, LabError
 from lab.manifest import Manifest, Version
 from lab.replica_spec import conceal, reveal, spec_of
@@ -120,13 +121,15 @@ class Containers:
             if version.image:
                 body["image"] = version.image
             made[service_of(version)] = body
+        for body in made.values():  # so that `lab down` finds what a killed run has left of them
+            body["labels"] = {**_mapping(body.get("labels")), **self._docker.labels(ROLE)}
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "manifest.yaml"
         file.write_text(yaml.safe_dump({**document, "services": made}, sort_keys=False))
         return file
 
     def _made(self, compose: Compose, file: Path, services: list[str], manifest: Manifest) -> dict[str, dict[str, Any]]:
-        name = f"{compose.project}-compat"
+        name = templates_of(compose.project)
         own = Compose(
             flavour=compose.flavour,
             project=name,

@@ -11,7 +11,7 @@ import pytest
 from lab.compat.catalogue import Symptom
 from lab.errors import LabError
 from tests.compat_world import PLAIN, PROJECT, ROOT, ask, edit, grid, sample_plan
-from tests.e2e.conftest import LabCommand
+from tests.e2e.conftest import LabCommand, docker_names
 
 SCHEMA = json.loads((ROOT / "docs/reference/schemas/compat.schema.json").read_text())
 
@@ -195,3 +195,14 @@ def test_what_a_driver_has_prepared_before_a_step_fails_after_it_and_no_fresh_co
     assert set(up.counts) == {"0A000"}
     assert up.failures[0].sql.startswith("select * from parcels")
     assert "prepared statements off" in up.failures[0].fix
+
+
+def test_lab_down_removes_what_was_left_in_the_middle_of_making_templates(lab: LabCommand) -> None:
+    label = f"com.docker.compose.project=labcompat-{PROJECT}"
+    docker_names("network", "create", "--label", label, f"labcompat-{PROJECT}_default", prefix="-")
+
+    done = lab("down")
+
+    assert done.exit_code == 0, done.err
+    kept = docker_names("network", "ls", "--filter", f"label={label}", "--format", "{{.Name}} {{.ID}}", prefix="")
+    assert kept == {}
