@@ -35,6 +35,7 @@ def edit(path: Path, old: str, new: str) -> None:
 def ask(
     plan: Path,
     *,
+    project: str,
     levels: str,
     everything: bool = False,
     checks: Path | None = None,
@@ -42,7 +43,7 @@ def ask(
     environment: Mapping[str, str] | None = None,
 ) -> Matrix:
     """`codes`: version -> what its APP_CODE is; the manifest's own versions unless given."""
-    lab = Lab(project=project_at(ROOT, PROJECT))
+    lab = Lab(project=project_at(ROOT, project))
     manifest = lab.manifest
     keys = CompatKeys(
         checks=checks or plan.with_name("compat.toml"), environment=environment or manifest.compat.environment

@@ -121,7 +121,7 @@ def test_v2_promised_on_rows_that_are_not_filled_yet_is_red(lab: LabCommand, tmp
     def promise(folder: Path) -> None:
         edit(folder / "plan.toml", 'name = "expanded"\nserves = ["v1"]', 'name = "expanded"\nserves = ["v1", "v2"]')
 
-    matrix = ask(sample_plan(tmp_path, promise), levels="2")
+    matrix = ask(sample_plan(tmp_path, promise), project=lab.project, levels="2")
 
     assert grid(matrix)["v2 on expanded"] == "broken NULL"
     assert [name for name, state in grid(matrix).items() if state.startswith("broken")] == ["v2 on expanded"]
@@ -138,7 +138,7 @@ def test_a_column_that_is_dropped_while_v1_is_served_is_red_without_any_app_runn
             "alter table parcels drop column recipient_name cascade;\n-- lab:end",
         )
 
-    matrix = ask(sample_plan(tmp_path, contract_early), levels="0-1", everything=True)
+    matrix = ask(sample_plan(tmp_path, contract_early), project=lab.project, levels="0-1", everything=True)
 
     assert grid(matrix)["v1 on expanded"] == "broken 42703"
     assert "contract-statement-early" in {one.rule for one in matrix.lint}
@@ -151,7 +151,7 @@ def test_a_column_that_is_dropped_while_v1_is_served_is_red_without_any_app_runn
 
 def test_an_app_that_looks_at_another_database_than_its_own_is_no_green_matrix(lab: LabCommand, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="no connection to the database that it was given") as caught:
-        ask(sample_plan(tmp_path), levels="2", environment={"NOBODY_READS_THIS": "{database}"})
+        ask(sample_plan(tmp_path), project=lab.project, levels="2", environment={"NOBODY_READS_THIS": "{database}"})
 
     assert (caught.value.id, caught.value.exit_code) == ("compat-database", 3)
     assert lab.leftovers() == []
@@ -165,7 +165,7 @@ def test_versions_that_do_not_keep_each_others_names_are_found_by_taking_turns_t
         edit(folder / "10_expand.sql", "-- lab:end", NO_TRIGGER)
         edit(folder / "30_contract.sql", "drop trigger parcels_sync_names on parcels;", "")
 
-    matrix = ask(sample_plan(tmp_path, forget_the_trigger), levels="3", everything=True)
+    matrix = ask(sample_plan(tmp_path, forget_the_trigger), project=lab.project, levels="3", everything=True)
 
     pair = next(one for one in matrix.pairs if one.name == "v2 -> v1 on backfilled")
     (failure,) = pair.failures
@@ -188,7 +188,7 @@ def test_what_a_driver_has_prepared_before_a_step_fails_after_it_and_no_fresh_co
     versions = {v: f"select-star/naive/{v}" for v in ("old", "new")}
     plan = ROOT / "sample_app/scenarios/select-star/naive/plan.toml"
 
-    matrix = ask(plan, levels="4", checks=PLAIN, codes=versions)
+    matrix = ask(plan, project=lab.project, levels="4", checks=PLAIN, codes=versions)
 
     up, down = matrix.edges
     assert (up.name, down.name) == ("base -> noted", "noted -> base")
@@ -198,8 +198,8 @@ def test_what_a_driver_has_prepared_before_a_step_fails_after_it_and_no_fresh_co
 
 
 def test_lab_down_removes_what_was_left_in_the_middle_of_making_templates(lab: LabCommand) -> None:
-    label = f"com.docker.compose.project=labcompat-{PROJECT}"
-    docker_names("network", "create", "--label", label, f"labcompat-{PROJECT}_default", prefix="-")
+    label = f"com.docker.compose.project=labcompat-{lab.project}"
+    docker_names("network", "create", "--label", label, f"labcompat-{lab.project}_default", prefix="-")
 
     done = lab("down")
 
