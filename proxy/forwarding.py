@@ -12,7 +12,7 @@ from proxy.exchange import Exchange, Surroundings
 from proxy.fields import Framing
 from proxy.hold import HoldFullError, HoldTimeoutError, LeftError
 from proxy.ledger import Result
-from proxy.pool import ConnectFailedError
+from proxy.pool import ConnectFailedError, Pool
 from proxy.requests import SAFE, Inbound
 from proxy.retry import Budget, Replay, may_connect_elsewhere, may_repeat
 from proxy.routing import Claim, Entry
@@ -115,7 +115,21 @@ class Forwarding:
 
         exchange = self._exchange(claim, tell)
         exchange.on_answer = self._budget_back
-        pool = self._gateway.pools[claim.replica]
+        # Removed since it was claimed: whoever waited for its turn comes here one step of the loop later.
+        pool = self._gateway.pools.get(claim.replica)
+        if pool is None:
+            exchange.begin(reused=False)
+            exchange.fail_to_connect(ConnectFailedError("its route was removed"))
+        else:
+            await self._send(exchange, pool)
+        try:
+            await done
+        finally:
+            exchange.client_gone()
+        await exchange.body_left()
+        return exchange
+
+    async def _send(self, exchange: Exchange, pool: Pool) -> None:
         safe = self.inbound.method in SAFE
         connection = None if self._fresh else pool.take(self._proxy.loop.time(), safe=safe)
         exchange.begin(reused=connection is not None)
@@ -128,12 +142,6 @@ class Forwarding:
             exchange.send(connection, pool)
         except ConnectFailedError as error:
             exchange.fail_to_connect(error)
-        try:
-            await done
-        finally:
-            exchange.client_gone()
-        await exchange.body_left()
-        return exchange
 
     def _exchange(self, claim: Claim, on_end: Callable[[Exchange, Ended], None]) -> Exchange:
         self._attempts += 1

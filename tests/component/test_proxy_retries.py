@@ -2,10 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from proxy.gateway import Gateway
+from proxy.routing import Claim
 from proxy.settings import Limits
 from tests.proxy_attempts import SAFE, UNSAFE, ask, attempts, closes, first_attempt, hello, in_rotation, pair, request
 from tests.proxy_drains import comes_to
@@ -218,3 +221,29 @@ async def test_a_connection_closed_while_it_was_idle_is_not_used_again(tmp_path:
             assert await ask(lab, "POST", b"x") == (200, None)
             await comes_to(lambda: lab.seen(replica), lambda found: not found["idle"] and not found["in_flight"])
         assert [len(lines) for lines in (await attempts(lab)).values()] == [1] * 50
+
+
+async def test_a_request_whose_replica_is_removed_before_it_is_sent_is_asked_of_another(tmp_path: Path) -> None:
+    """Claimed in one step of the loop and begun in the next: between the two its route may go."""
+    async with world(tmp_path) as lab:
+        await lab.change("PUT", "/v1/run", run="r1")
+        lost = await lab.serve("app-1.1")
+        gateway = lab.server.gateway
+        claimed: list[str] = []
+
+        def claim(tried: Collection[str]) -> Claim | None:
+            made = Gateway.claim(gateway, tried)
+            if made is not None and not claimed:
+                claimed.append(made.replica)
+                asyncio.get_running_loop().call_soon(lambda: gateway.remove(lab.fence, lost.name, lost=True))
+            return made
+
+        gateway.claim = claim  # type: ignore[method-assign]
+        async with connected(lab.port) as (reader, writer):
+            writer.write(get("/", "X-Lab-Request-Id: r-1"))
+            await eventually(lambda: lost.name not in gateway.pools)
+            await lab.serve("app-2.1")
+            assert (await read_answer(reader)).status == 200
+        assert claimed == [lost.name]
+        assert gateway.counts.in_flight == 0
+        assert [line["result"] for line in (await attempts(lab))["r-1"]] == ["connect_failed", "ok"]
