@@ -11,7 +11,7 @@ from lab.ownership import VARIABLE
 from lab.project import Project
 
 RECORD = "manifest.json"
-OWNER = "owner"
+OWNER, KEPT = "owner", "kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +61,20 @@ def remember_owner(project: Project, owner: str | None) -> None:
         (project.folder / OWNER).write_text(owner)
 
 
+def keep(project: Project) -> None:
+    """Let the lab outlive its owner, until somebody takes it down."""
+    (project.folder / KEPT).touch()
+
+
+def is_kept(project: Project) -> bool:
+    return (project.folder / KEPT).exists()
+
+
 def forget(project: Project) -> None:
     """The lab is down: the next one is what `lab up` says it is, and its owner's who says it."""
     _record(project).unlink(missing_ok=True)
-    (project.folder / OWNER).unlink(missing_ok=True)
+    for name in (OWNER, KEPT):
+        (project.folder / name).unlink(missing_ok=True)
 
 
 def _record(project: Project) -> Path:

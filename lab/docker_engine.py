@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from lab.docker_client import LABEL, ConflictError, DockerClient, GoneError
@@ -19,6 +20,7 @@ from lab.ports import Seen
 from lab.replica_spec import body_of, networks_of
 
 _SIGKILLED = 137
+OURS = "rollinglab-"
 _EXIT = re.compile(r"Exited \((\d+)\)")
 _STATES = {
     "created": Container.CREATED,
@@ -79,6 +81,7 @@ class DockerEngine:
             revision, self._secrets(), name=name, slot=slot, generation=generation, labels=docker.labels("replica")
         )
         body, others = networks_of(body)
+        body["Image"] = self._pinned(body["Image"], revision)
         full_name = f"{docker.compose_name}-{name}"
         try:
             made = str(docker.call("create", lambda: docker.api.create_container_from_config(body, full_name))["Id"])
@@ -91,6 +94,21 @@ class DockerEngine:
         for network, endpoint in others.items():
             docker.connect(made, network, endpoint)
         return made
+
+    def _pinned(self, image: str, revision: Revision) -> str:
+        """What the revision was made of, also where its tag was moved since. Our own tags say all that is in them."""
+        docker = self._docker
+        for name in (image, revision.image_id):
+            with suppress(GoneError):
+                found = docker.call("inspect image", partial(docker.api.inspect_image, name))
+                if found["Id"] == revision.image_id or image.startswith(OURS):
+                    return name
+        raise EngineError(
+            id="image-missing",
+            what=f"there is no image {image} as revision {revision.number} ({revision.version}) was made of it",
+            where=f"{revision.image_id} is gone, and {image} is nothing or another one now",
+            fix=f"build it again, and roll to it: lab roll --image {image}",
+        )
 
     def _stop(self, container_id: str) -> Seen | None:
         docker = self._docker

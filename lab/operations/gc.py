@@ -6,12 +6,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from lab.assembly import Lab
+from lab.chosen import is_kept
 from lab.docker_host import DockerHost
 from lab.errors import LabError
 from lab.gateway import ProxyGateway
-from lab.lease import held_lease
+from lab.lease import held_lease, this_machine
 from lab.leftovers import Left, abandoned_containers, abandoned_labs, nameless_images
 from lab.operations.unfinished import unfinished_of
+from lab.ownership import PREFIX, orphaned
+from lab.project import project_at
 
 
 async def gc(lab: Lab, *, dry_run: bool) -> list[Left]:
@@ -41,7 +44,16 @@ def _found(lab: Lab) -> list[Left]:
     # a folder of another host cannot be looked for here
     here = lab.endpoint.url.startswith("unix://")
     labs = abandoned_labs(lab.host.everybody(), lambda home: Path(home).is_dir()) if here else []
+    labs += [one for one in _orphaned(lab) if one.id not in {left.id for left in labs}]
     return [*own, *labs, *nameless_images(lab.host.nameless_images(), time.time())]
+
+
+def _orphaned(lab: Lab) -> list[Left]:
+    """Labs of test runs that were killed: as the next test run would remove them."""
+    labels = [row["Labels"] for row in lab.host.everybody()]
+    gone = orphaned(labels, this_machine())
+    left = [name for name in gone if not is_kept(project_at(lab.project.home, name.removeprefix(PREFIX)))]
+    return [Left(kind="lab", name=name, id=name, why="the process that it belonged to is gone") for name in left]
 
 
 def _remove(host: DockerHost, found: list[Left]) -> None:

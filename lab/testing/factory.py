@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lab.assembly import Lab
+from lab.chosen import is_kept, keep
 from lab.docker_client import DockerClient
 from lab.errors import LabError
 from lab.janitor import sweep_orphans
 from lab.lease import this_process
-from lab.ownership import owner_to_text
-from lab.project import checkout, project_at
+from lab.ownership import PREFIX, owner_to_text
+from lab.project import Project, checkout, project_at
 from lab.testing.under_test import LabUnderTest, Wanted, folder_name, project_name
 
 
@@ -36,11 +37,11 @@ class Factory:
     def tidy(self) -> list[str]:
         """Remove the labs of test runs that were killed. Never one whose process lives, or of another host."""
         with self._docker() as docker:
-            return sweep_orphans(docker, kept=lambda name: _kept(name.removeprefix("lab-")).exists())
+            return sweep_orphans(docker, kept=lambda name: is_kept(_project(name.removeprefix(PREFIX))))
 
     def keep(self, lab: LabUnderTest) -> None:
         """Let it outlive this process, until somebody takes it down."""
-        _kept(lab.project).touch()
+        keep(_project(lab.project))
 
     def name(self, stem: str = "t") -> str:
         """A project's that no other test, worker or run has."""
@@ -65,11 +66,10 @@ class Factory:
 
     @contextmanager
     def _docker(self) -> Iterator[DockerClient]:
-        docker = Lab(project=project_at(checkout(), "default")).docker
+        docker = Lab(project=_project("default")).docker
         with closing(docker.api):
             yield docker
 
 
-def _kept(project: str) -> Path:
-    """Beside what `lab up` writes, and gone with it."""
-    return project_at(checkout(), project).folder / "kept"
+def _project(name: str) -> Project:
+    return project_at(checkout(), name)

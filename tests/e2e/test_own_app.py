@@ -1,6 +1,8 @@
 """An app that is not ours: plain WSGI on gunicorn, which knows nothing of the lab and closes kept connections early."""
 
+import json
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -41,8 +43,12 @@ def test_it_is_rolled_from_tag_to_tag_and_back_with_nothing_dropped(lab: LabComm
     assert "the app keeps no ledger" in " ".join(there["notes"])
     assert {row["version"] for row in lab.status()["replicas"]} == {"2.0"}
 
+    # the tag is moved meanwhile: the revision is what it was made of
+    subprocess.run(["docker", "tag", "shop:2.0", "shop:1.0"], check=True)
     assert_clean(lab.roll("rollback"))
     assert {row["version"] for row in lab.status()["replicas"]} == {"1.0"}
+    with urllib.request.urlopen(lab.url, timeout=10) as answer:
+        assert json.load(answer) == {"shop": "1.0"}
 
 
 def test_a_later_command_knows_the_manifest_and_another_one_is_refused(lab: LabCommand) -> None:

@@ -75,7 +75,7 @@ KILLED = """
 import sys
 import pytest
 
-@pytest.mark.lab(replicas=2, rate=40, slow="700ms")
+@pytest.mark.lab(replicas=1, rate=20, slow="700ms")
 def test_it(lab):
     print("UP", lab.project, file=sys.__stderr__, flush=True)
     lab.roll("v2")
