@@ -71,6 +71,46 @@ def test_the_lines_of_the_readme_work_and_leave_their_artefacts_and_nothing_else
     assert not (ROOT / ".lab" / project).exists()
 
 
+SIDE_BY_SIDE = """
+import json, os, pathlib, time
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+
+@pytest.mark.lab(replicas=1)
+@pytest.mark.parametrize("me, other", [("a", "b"), ("b", "a")])
+def test_it(lab, me, other):
+    status = lab.status()
+    worker = os.environ["PYTEST_XDIST_WORKER"]
+    (HERE / f"{me}.json").write_text(json.dumps([lab.project, lab.url, worker, status["ready"]]))
+    until = time.monotonic() + 90
+    while not (HERE / f"{other}.json").exists():  # both are up now
+        assert time.monotonic() < until
+        time.sleep(0.05)
+"""
+
+
+def test_under_xdist_each_worker_has_a_lab_a_network_and_a_port_of_its_own(
+    test_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        pytest_of(test_file(SIDE_BY_SIDE), "-n", "2", f"--rootdir={tmp_path}"),
+        cwd=tmp_path,
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json")]
+    for first, second in zip(*(one[:3] for one in told), strict=True):
+        assert first != second
+    assert [ready for *_, ready in told] == [1, 1]
+    assert [everything_of(project) for project, *_ in told] == [[], []]
+
+
 KILLED = """
 import sys
 import pytest

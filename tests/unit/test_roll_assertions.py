@@ -124,6 +124,8 @@ def test_a_drop_is_told_from_end_to_end() -> None:
         dropping().assert_no_drops()
 
     check("lab/assert_no_drops", f"{caught.value}\n")
+    page = Path(__file__).parents[2] / "docs/how-to/pytest.md"
+    assert f"```{caught.value}\n```" in page.read_text()
 
 
 def test_a_version_that_failed_is_told_with_its_last_log_lines() -> None:
