@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.images import Kind, ensure_base
 from lab.lease import this_machine
 from lab.ownership import is_gone as is_gone_on
 from lab.ownership import owner_of_text
 from lab.testing.factory import Factory
-from tests.e2e.conftest import ROOT, docker_names
+from tests.e2e.conftest import ROOT, LabCommand, docker_names
 
 pytestmark = pytest.mark.docker
 README = (ROOT / "README.md").read_text()
@@ -211,3 +212,27 @@ def wait_for(there: Callable[[], bool], what: str) -> None:
     while not there():
         assert time.monotonic() < deadline, f"waited for {what} in vain"
         time.sleep(0.05)
+
+
+def test_gc_finds_the_lab_of_a_run_that_was_killed_and_leaves_one_that_was_kept() -> None:
+    machine, names = this_machine(), (f"t-dead-{os.getpid()}", f"t-kept-{os.getpid()}")
+    keep_folder = ROOT / ".lab" / names[1]
+    keep_folder.mkdir(parents=True)
+    (keep_folder / "kept").touch()
+    made = []
+    try:
+        for name in names:
+            labels = {"com.docker.compose.project": f"lab-{name}"}
+            labels["rollinglab.owner"] = f"{machine.host}/{machine.boot}/{2**30}/1"
+            words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+            made.append(
+                subprocess.check_output(["docker", "create", *words, ensure_base(Kind.PYTHON)], text=True).strip()
+            )
+        found = LabCommand("e2e-gc")("gc", "--dry-run", "--json").json["found"]
+    finally:
+        subprocess.run(["docker", "rm", "-f", *made], check=True, capture_output=True)
+        (keep_folder / "kept").unlink()
+        keep_folder.rmdir()
+
+    (left,) = (one for one in found if one["name"].startswith(("lab-t-dead-", "lab-t-kept-")))
+    assert (left["name"], left["why"]) == (f"lab-{names[0]}", "the process that it belonged to is gone")
