@@ -90,6 +90,9 @@ class Manifest:
     around: Surroundings = field(kw_only=True)
 
     def version(self, name: str) -> Version:
+        """One that is named here; where none is, any tag of the image may be one: that only an engine knows."""
+        if not self.versions:
+            return Version(name=name, serves_as=name, image=None, environment={})
         if name not in self.versions:
             known = ", ".join(sorted(self.versions))
             near = get_close_matches(name, self.versions, n=1)

@@ -15,6 +15,7 @@ from lab.load_choice import LoadChoice
 from lab.manifest import Manifest, Said, read_manifest
 from lab.model import Revision
 from lab.operations.config import Asked, effective
+from lab.operations.simulate import Question, plan
 from lab.project import project_at
 from lab.settings import Origin
 from lab.shape import Shape
@@ -207,3 +208,11 @@ def test_config_tells_what_lab_up_was_told(tmp_path: Path) -> None:
         assert (told[name].value, told[name].origin, told[name].where) == (value, Origin.JOURNAL, "manifest.json")
     assert told["manifest"].value.endswith("docs/examples/shop/compose.yaml")
     assert told["readiness.passes"].origin is Origin.DEFAULT
+
+
+def test_a_tag_can_be_planned_without_an_engine_that_knows_it(tmp_path: Path) -> None:
+    lab = Lab(project=project_at(tmp_path, "p"), asked=Chosen(path=SHOP, said=SAID))
+
+    made = plan(lab, Question(version="2.0", shape=Shape(), source="1.0"))
+
+    assert (made.to_json()["source"], made.to_json()["target"]) == ("1.0", "2.0")
