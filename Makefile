@@ -38,9 +38,9 @@ docs: ## write the pages that are made from the code: commands, errors, lifecycl
 	@$(SET_UP) --dev --no-engine
 	@LAB_UPDATE_GOLDEN=1 $(VENV)/python -m pytest -q tests/unit/test_pages.py
 
-test: ## run all tests (some start containers)
+test: ## run all tests, two files at a time (some start containers)
 	@$(SET_UP) --dev
-	$(VENV)/python -m pytest
+	$(VENV)/python -m pytest -n 2 --dist loadfile
 
 bench: ## what the command, a roll, the engine, the matrix, a million requests and the load cost, against tests/bench/limits.toml
 	@$(SET_UP) --dev

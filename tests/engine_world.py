@@ -222,7 +222,12 @@ class Trial:
         if sights is None:
             return world
         newest = max((event.seq for event in self.journal.events()), default=0)
-        return recorded(world, rollout, lambda line: sights.append(json.dumps(line)), after=newest)
+
+        def write(line: Mapping[str, Any]) -> None:
+            if not self.dead:  # what went on beside the task that was killed would look and listen once more
+                sights.append(json.dumps(line))
+
+        return recorded(world, rollout, write, after=newest)
 
     # what must hold
 
