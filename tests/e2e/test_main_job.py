@@ -118,7 +118,9 @@ def test_a_container_killed_under_traffic_is_reported_with_its_drops(lab: LabCom
 
     verdict = lab("report", "--json").json
     assert victim
-    assert roll.returncode == (1 if verdict["dropped"] else 0), out
+    # with nothing dropped it may still be undecided: a replica that was killed leaves fewer to be exposed
+    assert roll.returncode == verdict["exit_code"], out
+    assert (verdict["outcome"] == "fail") == (roll.returncode == 1) == (verdict["dropped"] > 0), out
     (death,) = verdict["deaths"]
     assert (death["replica"], death["exit_code"]) == (victim, 137)
     # reads are sent again by the proxy; a write that was there is lost

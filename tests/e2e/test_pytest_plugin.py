@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from lab.images import Kind, ensure_base
-from lab.lease import this_machine
-from lab.ownership import is_gone as is_gone_on
-from lab.ownership import owner_of_text
+from lab.lease import this_machine, this_process
+from lab.ownership import owner_to_text
 from lab.testing.factory import Factory
 from tests.e2e.conftest import ROOT, LabCommand, docker_names
 
@@ -130,9 +129,8 @@ PHASES = {
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_what_a_run_killed_by_sigkill_leaves_is_removed_by_the_next_one_and_nothing_of_others(
-    phase: str, test_file: Callable[[str], Path], tmp_path: Path, lab_factory: Factory, stranger: str
+    phase: str, test_file: Callable[[str], Path], tmp_path: Path, lab_factory: Factory, strangers: list[str]
 ) -> None:
-    before = owners()
     with subprocess.Popen(
         pytest_of(test_file(KILLED), "-s", f"--rootdir={tmp_path}"),
         cwd=tmp_path,
@@ -149,19 +147,22 @@ def test_what_a_run_killed_by_sigkill_leaves_is_removed_by_the_next_one_and_noth
     assert things_of(killed.pid) == []
     wait_for(lambda: commands_of(removed[0]) == [], "the commands that it had begun to end")
     assert everything_of(removed[0].removeprefix("lab-")) == []
-    assert stranger in docker_names("network", "ls", "--format", "{{.Name}} -", prefix=stranger)
-    assert {owner for owner in before if lives(owner)} <= owners() | {""}
+    assert set(strangers) <= set(docker_names("network", "ls", "--format", "{{.Name}} -", prefix="lab-stranger-"))
 
 
 @pytest.fixture
-def stranger() -> Iterator[str]:
-    """Of an owner on another host, who may live."""
-    name = f"lab-stranger-{os.getpid()}_default"
-    labels = {"com.docker.compose.project": f"lab-stranger-{os.getpid()}", "rollinglab.owner": "elsewhere/b/1/1"}
-    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
-    subprocess.run(["docker", "network", "create", *words, name], check=True, capture_output=True)
-    yield name
-    subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
+def strangers() -> Iterator[list[str]]:
+    """Networks of labs whose owners live: one on another host, who may, and this process, which does."""
+    owners = {"far": "elsewhere/b/1/1", "near": owner_to_text(this_process(ROOT))}
+    names = []
+    for where, owner in owners.items():
+        project = f"lab-stranger-{where}-{os.getpid()}"
+        labels = {"com.docker.compose.project": project, "rollinglab.owner": owner}
+        words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+        names.append(f"{project}_default")
+        subprocess.run(["docker", "network", "create", *words, names[-1]], check=True, capture_output=True)
+    yield names
+    subprocess.run(["docker", "network", "rm", *names], check=True, capture_output=True)
 
 
 def things_of(pid: int) -> list[str]:
@@ -175,16 +176,6 @@ def things_of(pid: int) -> list[str]:
         found += [line.split()[1] for line in lines if line.split("/")[2] == str(pid)]
         found += [kind] if any(line.split("/")[2] == str(pid) for line in lines) else []
     return found
-
-
-def owners() -> set[str]:
-    words = ["docker", "ps", "-a", "--filter", OWNED, "--format", '{{.Label "rollinglab.owner"}}']
-    return set(subprocess.check_output(words, text=True).split())
-
-
-def lives(text: str) -> bool:
-    owner = owner_of_text(text)
-    return owner is not None and not is_gone_on(owner, this_machine())
 
 
 def everything_of(project: str) -> list[str]:

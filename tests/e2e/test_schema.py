@@ -58,7 +58,7 @@ def _carry(lab: LabCommand) -> None:
 
     target = lab("migrate", "contract")
     assert target.exit_code == 3
-    assert "lab migrate contract --project sch-way --give-up v1" in target.err
+    assert f"lab migrate contract --project {lab.project} --give-up v1" in target.err
     soaking = lab("migrate", "contract", "--give-up", "v1", "--json")
     assert [line.split(":")[0] for line in soaking.json["error"]["where"].splitlines()] == ["soak"]
     done = lab("migrate", "contract", "--give-up", "v1", "--force", "--reason", REASON, "--json").json

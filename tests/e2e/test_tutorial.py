@@ -20,7 +20,7 @@ def test_what_the_tutorial_says_is_what_happens(new_lab: Callable[[str], LabComm
     page = PAGE.read_text()
     outputs = []
     for step in tutorial.steps_of(page):
-        said = tutorial.run(step, at=ROOT, environ=environ)
+        said = tutorial.run(step, at=ROOT, environ=environ).replace(lab.project, "tutorial")
         outputs.append(said)
         if not tutorial.updating():
             assert tutorial.fits(said, step.output), f"{step.commands}\nsaid:\n{said}\nthe page:\n{step.output}"

@@ -59,13 +59,18 @@ def fleet(form: Form, turns: Turns) -> Iterator[str]:
         server.server_close()
 
 
-async def opened(browser: Browser, form: Form, turns: Turns) -> tuple[str, str, list[int]]:
-    """How the page ended, what it shows, and the statuses of its script. `turns`: page, script, API."""
+async def opened(browser: Browser, form: Form, turns: Turns, *, stays: bool = False) -> tuple[str, str, list[int]]:
+    """How the page ended, what it shows, and the statuses of its script. `turns`: page, script, API.
+
+    `stays`: it is to stay as it came, so there is nothing to wait for but the network.
+    """
     page = await (await browser.new_context()).new_page()
     scripts: list[int] = []
     page.on("response", lambda answer: scripts.append(answer.status) if "/assets/" in answer.url else None)
     with fleet(form, turns) as url:
         await page.goto(url, wait_until="networkidle")
+        if not stays:
+            await page.wait_for_function("document.body.dataset.state !== 'waiting'")
         state = await page.evaluate("document.body.dataset.state")
         shown = await page.inner_text("#parcels")
         await page.context.close()
@@ -89,7 +94,7 @@ async def test_a_naive_page_stays_empty_when_the_other_version_is_asked_for_its_
     browser: Browser,
     turns: Turns,
 ) -> None:
-    assert await opened(browser, Form.NAIVE, turns) == ("waiting", "", [404])
+    assert await opened(browser, Form.NAIVE, turns, stays=True) == ("waiting", "", [404])
 
 
 async def test_a_naive_script_breaks_on_the_other_versions_answer(browser: Browser) -> None:
