@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from lab.cli import _manner
 from lab.errors import LabError
@@ -40,6 +41,23 @@ def result(text: str, data: Mapping[str, object], *, as_json: bool) -> None:
 def line(text: str) -> None:
     """One of a stream of results."""
     _manner.to(sys.stdout, text + "\n")
+
+
+def document(text: str, out: Path | None) -> None:
+    """The whole of a report: to stdout, or to a file, whose name is then the result."""
+    if out is None or str(out) == "-":
+        _manner.to(sys.stdout, text)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LabError(
+            id="report-unwritable",
+            what=f"the report cannot be written: {error.strerror}",
+            where=str(out),
+            fix="--out FILE somewhere else",
+        ) from error
+    line(str(out))
 
 
 def say(line: str, *, quiet: bool = False) -> None:

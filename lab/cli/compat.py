@@ -10,7 +10,6 @@ from lab.cli._app import app
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project, Quiet
 from lab.cli._summary import append, wanted
-from lab.errors import LabError
 
 if TYPE_CHECKING:
     from lab.compat.model import Matrix
@@ -54,7 +53,7 @@ def compat(
     chosen = Format.JSON if json else format
     request = CompatRequest(versions=tuple(versions or ()), levels=levels, everything=every)
     matrix = run(open_lab(project), request, lambda line: _output.say(f" - {line}", quiet=quiet))
-    _write(_rendered(matrix, chosen, explain=explain), out)
+    _output.document(_rendered(matrix, chosen, explain=explain), out)
     if wanted():
         append(_rendered(matrix, Format.MD, explain=explain))
     return matrix.exit_code
@@ -76,19 +75,3 @@ def _rendered(matrix: "Matrix", chosen: Format, *, explain: bool) -> str:
             return html.render(matrix)
         case Format.GITHUB:
             return github.render(matrix, root=str(Path.cwd()))
-
-
-def _write(text: str, out: Path | None) -> None:
-    if out is None or str(out) == "-":
-        typer.echo(text, nl=False)
-        return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise LabError(
-            id="report-unwritable",
-            what=f"the matrix cannot be written: {error.strerror}",
-            where=str(out),
-            fix="--out FILE somewhere else",
-        ) from error
-    typer.echo(str(out))

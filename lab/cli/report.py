@@ -1,17 +1,16 @@
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli import _manner, _output
+from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._complete import run_names
 from lab.cli._lab import open_lab
 from lab.cli._options import Json, Project
 from lab.cli._summary import append_summary
-from lab.errors import LabError, UsageError
+from lab.errors import UsageError
 
 if TYPE_CHECKING:
     from lab.report import Report
@@ -54,7 +53,7 @@ def report(
     if chosen is Format.HTML and out is None:
         out = folder / "report.html"
     # an app's answer may hold what no encoding can write
-    _write(_rendered(told, chosen, folder).encode(errors="replace").decode(), out)
+    _output.document(_rendered(told, chosen, folder).encode(errors="replace").decode(), out)
     if chosen is Format.MD:
         append_summary(told)
     return told.verdict.exit_code
@@ -97,19 +96,3 @@ def _rendered(told: "Report", chosen: Format, folder: Path) -> str:
             return render_junit(told)
         case Format.HTML:
             return render_html(told)
-
-
-def _write(text: str, out: Path | None) -> None:
-    if out is None or str(out) == "-":
-        _manner.to(sys.stdout, text)
-        return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise LabError(
-            id="report-unwritable",
-            what=f"the report cannot be written: {error.strerror}",
-            where=str(out),
-            fix="--out FILE somewhere else",
-        ) from error
-    _output.line(str(out))
