@@ -227,7 +227,7 @@ async def test_a_paused_rollout_that_was_interrupted_is_gone_on_with_by_another_
 ) -> None:
     async with up(proxy, tmp_path) as (fleet, gateway, second):
         controllers: list[Controller] = []
-        terminal = Terminal(second, [(SERVES, PAUSE, None)])
+        terminal = Terminal(second, [(BAKES, PAUSE, None)])
 
         def hear(event: Event) -> None:
             terminal.hear(event)
@@ -236,7 +236,8 @@ async def test_a_paused_rollout_that_was_interrupted_is_gone_on_with_by_another_
 
         load = Load(proxy.port, 3)
         async with load.running():
-            first = await fleet.roll(gateway, V2, V1, run=RUN, on_event=hear, begin=controllers.append)
+            # it bakes until it hears the word: without, its second step may be done before
+            first = await fleet.roll(gateway, V2, V1, run=RUN, on_event=hear, begin=controllers.append, wave_bake=30.0)
             mixed = {version for version, _, _ in await fleet.standing(gateway)}
             put_word(second, "another", Command.RESUME)
             later = Terminal(second, [], "another")
