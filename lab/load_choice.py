@@ -21,10 +21,11 @@ class Arrivals(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadChoice:
-    """`rate` is requests a second, `slow` seconds. `locustfile` is a path of this host."""
+    """`rate` is requests a second; `slow` and `request_timeout` seconds. `locustfile` is a path of this host."""
 
     rate: float | None = None
     slow: float | None = None
+    request_timeout: float | None = None
     min_requests: int | None = None
     cohorts: str | None = None
     shape: str | None = None
@@ -53,6 +54,7 @@ class LoadSpec:
 
     rate: float = 100.0
     slow: float | None = None
+    request_timeout: float = 30.0
     min_requests: int = 500
     cohorts: str = ""
     shape: str = STEADY

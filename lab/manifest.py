@@ -202,6 +202,7 @@ def _load(load: Section, folder: Path, said: Said, around: Surroundings) -> Load
         choice=LoadChoice(
             rate=load.find("rate", _rate),
             slow=load.find("slow", seconds),
+            request_timeout=load.find("request_timeout", seconds),
             min_requests=load.find("min_requests", natural),
             cohorts=load.find("cohorts", text),
             shape=load.find("shape", text),

@@ -83,6 +83,7 @@ def plan_of(spec: LoadSpec, *, run: str, replicas: int) -> LoadPlan:
         replicas=replicas,
         seed=spec.seed,
         slow=spec.slow,
+        deadline=spec.request_timeout,
         cohorts=spec.cohorts,
         shape=spec.shape,
         arrivals=spec.arrivals,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lab.cli._options import LOAD, slow_seconds
+from lab.cli._options import LOAD, slow_seconds, timeout_seconds
 from lab.load_choice import Arrivals, LoadChoice
 from lab.model import LoadFrom
 
@@ -33,6 +33,10 @@ OPTIONS: Mapping[str, Any] = {
             "How long its slow requests take, so that something is in flight whenever a replica leaves.",
             "TIME",
         ),
+    ],
+    "request_timeout": Annotated[
+        str | None,
+        _option("--request-timeout", "How long an answer may take, from when its request was due: 30s.", "TIME"),
     ],
     "cohorts": Annotated[
         str | None,
@@ -80,5 +84,7 @@ def _choice(given: Mapping[str, Any]) -> LoadChoice:
     return LoadChoice(
         shape=words.pop("shape_of_load"),
         seed=words.pop("seed_of_load"),
-        **{**words, "slow": slow_seconds(words["slow"]), "locustfile": str(Path(file).resolve()) if file else None},
+        slow=slow_seconds(words.pop("slow")),
+        request_timeout=timeout_seconds(words.pop("request_timeout")),
+        **{**words, "locustfile": str(Path(file).resolve()) if file else None},
     )

@@ -10,6 +10,7 @@ from lab.model import SchemaMode
 
 LOAD = "The load"
 MOST_SLOW = 10.0
+MOST_TIMEOUT = 300.0
 """A third of the time that any request has: one that takes longer could be late by itself."""
 
 Project = Annotated[
@@ -33,12 +34,23 @@ SkipDrain = Annotated[bool, typer.Option("--test-skip-drain", hidden=True)]
 
 def slow_seconds(text: str | None) -> float | None:
     """Of `--slow`: long enough to be in flight somewhere, short enough to be in time."""
-    if text is None:
-        return None
-    try:
-        value = seconds(text)
-    except ValueError as error:
-        raise UsageError(id="duration", what=f"--slow: {error}", fix="--slow 2.5s") from error
-    if not 0 < value <= MOST_SLOW:
+    value = _seconds("--slow", text, fix="--slow 2.5s")
+    if value is not None and not 0 < value <= MOST_SLOW:
         raise UsageError(id="slow", what=f"--slow {text} is not between 0 and {MOST_SLOW:g}s", fix="--slow 2.5s")
     return value
+
+
+def timeout_seconds(text: str | None) -> float | None:
+    """Of `--request-timeout`."""
+    value = _seconds("--request-timeout", text, fix="--request-timeout 30s")
+    if value is not None and not 0 < value <= MOST_TIMEOUT:
+        what = f"--request-timeout {text} is not between 0 and {MOST_TIMEOUT:g}s"
+        raise UsageError(id="request-timeout", what=what, fix="--request-timeout 30s")
+    return value
+
+
+def _seconds(option: str, text: str | None, *, fix: str) -> float | None:
+    try:
+        return None if text is None else seconds(text)
+    except ValueError as error:
+        raise UsageError(id="duration", what=f"{option}: {error}", fix=fix) from error

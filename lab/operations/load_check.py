@@ -20,6 +20,11 @@ def refuse_load(choice: LoadChoice, manifest: LoadChoice) -> LoadSpec:
     it = choice.over(manifest).settled()
     if it.min_requests < 0:
         raise UsageError(id="min-requests", what=f"--min-requests {it.min_requests} is below 0", fix="0 or more")
+    if (it.slow or 0) * 2 > it.request_timeout:
+        what = (
+            f"requests that take {it.slow:g}s are not answered well within a request timeout of {it.request_timeout:g}s"
+        )
+        raise UsageError(id="request-timeout", what=what, fix="--request-timeout of at least twice --slow")
     if not 1 <= it.workers <= MOST_WORKERS:
         what = f"{it.workers} workers are more than one machine can run"
         raise UsageError(id="workers", what=what, fix=f"--workers 1 to {MOST_WORKERS}")

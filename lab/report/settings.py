@@ -13,7 +13,18 @@ from lab.proof.result import RunEcho
 DEFAULT, CHOSEN = "default", "flag, environment or manifest"
 """Which of the three the journal does not tell."""
 
-SECONDS = frozenset({"ready_timeout", "drain_timeout", "progress_timeout", "hold_timeout", "wave_bake", "bake", "slow"})
+SECONDS = frozenset(
+    {
+        "ready_timeout",
+        "drain_timeout",
+        "progress_timeout",
+        "hold_timeout",
+        "wave_bake",
+        "bake",
+        "slow",
+        "request_timeout",
+    }
+)
 USUAL: Mapping[str, Any] = {
     "strategy": "waves",
     "surge": 1,
@@ -30,6 +41,7 @@ USUAL: Mapping[str, Any] = {
     "max_failure_ratio": 0.0,
     "rate": 100.0,
     "slow": None,
+    "request_timeout": 30.0,
     "cohorts": "",
     "shape": "steady",
     "arrivals": "fixed",

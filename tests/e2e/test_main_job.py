@@ -146,7 +146,7 @@ def test_a_replica_that_died_between_commands_is_shown_by_status_and_repaired_by
 
 
 def test_a_proxy_killed_during_a_roll_leaves_a_verdict_and_a_roll_that_goes_on(lab: LabCommand) -> None:
-    with lab.begin("roll", "v1", "--json") as roll:
+    with lab.begin("roll", "v1", "--request-timeout", "6s", "--json") as roll:
         assert roll.stderr is not None
         assert any("joining" in line for line in roll.stderr)
         proxy = next(name for name in lab.containers if "proxy" in name)

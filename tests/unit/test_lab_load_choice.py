@@ -22,6 +22,7 @@ from lab.traffic import plan_of
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "rate": st.floats(0.1, 5000),
     "slow": st.floats(0.1, 10),
+    "request_timeout": st.floats(0.1, 300),
     "min_requests": st.integers(0, 1000),
     "cohorts": st.sampled_from(["read=1", "read=3,slow=1"]),
     "shape": st.sampled_from(["steady", "ramp:from=10,to=20,over=5"]),
@@ -71,7 +72,17 @@ def test_a_journal_of_before_the_load_had_cohorts_is_read_with_the_usual() -> No
         spec=RolloutSpec(target=2, replicas=3, surge=1, unavailable=0),
     )
     told = account_to_json(account)
-    for name in ("cohorts", "shape", "arrivals", "workers", "locustfile", "seed", "seconds", "requests"):
+    for name in (
+        "request_timeout",
+        "cohorts",
+        "shape",
+        "arrivals",
+        "workers",
+        "locustfile",
+        "seed",
+        "seconds",
+        "requests",
+    ):
         del told[name]
     assert account_from_json(told) == account
 
@@ -82,12 +93,21 @@ def test_the_load_is_told_all_of_it(choice: LoadChoice) -> None:
     words = plan_of(spec, run="r1", replicas=3).arguments("http://proxy:8080")
     told = dict(zip(words[::2], words[1::2], strict=True))
     assert told["--rate"] == str(spec.rate)
+    assert told["--deadline-s"] == str(spec.request_timeout)
     assert told["--arrivals"] == spec.arrivals
     assert told["--shape"] == spec.shape
     assert told["--workers"] == str(spec.workers)
     assert told["--seed"] == str(spec.seed)
     assert told.get("--cohorts", "") == spec.cohorts
     assert told.get("--locustfile", "") == spec.locustfile
+
+
+def test_slow_requests_have_to_be_in_time_whoever_says_how_slow_and_how_long() -> None:
+    with pytest.raises(UsageError) as refused:
+        refuse_load(LoadChoice(request_timeout=5.0), LoadChoice(slow=3.0))
+    assert refused.value.id == "request-timeout"
+    assert refused.value.what == "requests that take 3s are not answered well within a request timeout of 5s"
+    assert refuse_load(LoadChoice(request_timeout=6.0), LoadChoice(slow=3.0)).request_timeout == 6.0
 
 
 OWN = """
