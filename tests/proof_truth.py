@@ -13,9 +13,14 @@ from typing import Any
 
 from lab.proof import Class
 from lab.selftest import asked_again, left_unanswered, wrong_writes
+from tests.cut_network import Outage, Wire
 from tests.e2e.conftest import ROOT, LabCommand
+from tests.wire_truth import Instant, answered_elsewhere, ended_within, unanswered_in, visits_of
 
 SWITCH = "/v1/test/cut-switch"
+STILL_WRITES_NS = 50_000_000
+"""So long after its connections were reset may a busy app still say of an answer that it was written."""
+NO_ANSWER = frozenset({"server_error", "timeout", "reset", "truncated"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +29,20 @@ class Truth:
 
     parcels: those that the app lost: whoever wrote the same again before was answered with them as well.
     perhaps: sent again, and no log tells whether the first attempt was sent at all: only then they are masked.
+    silenced: their answer was lost on the wire; the class tells who gave up first. doubtful: answered in the instant of
+    a cut, and no log tells on which side of it.
     """
 
     harmed: Mapping[Class, frozenset[str]]
+    silenced: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
     perhaps: frozenset[str] = frozenset()
     parcels: frozenset[int] = frozenset()
     victims: frozenset[str] = frozenset()
 
     @property
     def count(self) -> int:
-        return len(frozenset().union(*self.harmed.values())) if self.harmed else 0
+        return len(self.silenced.union(*self.harmed.values()))
 
 
 class Saboteur:
@@ -44,6 +53,8 @@ class Saboteur:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self.victims: set[str] = set()
+        self.outages: list[Outage] = []
+        self.instants: list[Instant] = []
         self.switched = False
 
     def begin(self, sabotage: "Callable[[Saboteur], None]") -> None:
@@ -73,6 +84,23 @@ class Saboteur:
         if victim and _docker("pause", f"lab-{self._lab.project}-{victim}"):
             time.sleep(seconds)
             _docker("unpause", f"lab-{self._lab.project}-{victim}")
+
+    def reset(self, at: float, seed: float, deaf: float) -> None:
+        victim = self._victim(at, seed)
+        wire = Wire(f"lab-{self._lab.project}-{victim}")
+        if victim and wire.there:
+            self.victims.add(victim)
+            began, ended = wire.reset(deaf=deaf)
+            self.instants.append(Instant(replica=victim, began=began, ended=ended + STILL_WRITES_NS))
+
+    def unplug(self, at: float, seed: float, seconds: float) -> None:
+        victim = self._victim(at, seed)
+        wire = Wire(f"lab-{self._lab.project}-{victim}")
+        if victim and wire.there:
+            self.victims.add(victim)
+            off_after, off_by, on = wire.unplug(seconds)
+            self.outages.append(Outage(replica=victim, off_after=off_after, off_by=off_by, on=on))
+            self.instants.append(Instant(replica=victim, began=off_after, ended=off_by))
 
     def cut(self, at: float, every: int) -> None:
         time.sleep(at)
@@ -121,17 +149,29 @@ _OWNER = {"host": "h", "boot": "b", "pid": 1, "start": "s", "command": "soak", "
 
 def truth_of(folder: Path, verdict: Mapping[str, Any], saboteur: Saboteur) -> Truth:
     run = str(verdict["run"]["run"])
-    logs = [path.read_bytes().splitlines() for path in sorted((folder / "logs").glob("*.log"))]
+    by_replica = {path.stem: path.read_bytes().splitlines() for path in sorted((folder / "logs").glob("*.log"))}
+    logs = list(by_replica.values())
     harmed: dict[Class, set[str]] = {cls: set(ids) for cls, ids in left_unanswered(logs, run).items()}
     harmed.setdefault(Class.SERVER_ERROR, set()).update(_errors(logs, run))
     harmed[Class.LOST_WRITE] = set(wrong_writes(logs, run, "loses-writes"))
     harmed[Class.DUPLICATE] = set(wrong_writes(logs, run, "writes-twice"))
     harmed.setdefault(Class.TRUNCATED, set()).update(saboteur.cut_ids())
     found = {cls: frozenset(ids) for cls, ids in harmed.items() if ids}
-    perhaps = asked_again(logs, run)
+    visits = visits_of(by_replica, run)
+    lost = unanswered_in(saboteur.outages, visits)
+    elsewhere = answered_elsewhere(saboteur.outages, visits)
+    perhaps = asked_again(logs, run) | (lost & elsewhere)
+    found = {cls: ids - lost for cls, ids in found.items()}
     found[Class.MASKED] = found.get(Class.MASKED, frozenset()) - perhaps
     parcels = frozenset(row["parcel"] for log in logs for row in _faults(log) if "parcel" in row)
-    return Truth(harmed=found, perhaps=perhaps, parcels=parcels, victims=frozenset(saboteur.victims))
+    return Truth(
+        harmed=found,
+        silenced=lost - elsewhere,
+        doubtful=ended_within(saboteur.instants, visits) - lost,
+        perhaps=perhaps,
+        parcels=parcels,
+        victims=frozenset(saboteur.victims),
+    )
 
 
 def differences(truth: Truth, verdict: Mapping[str, Any], *, contract_too: bool = False) -> list[str]:
@@ -145,7 +185,8 @@ def differences(truth: Truth, verdict: Mapping[str, Any], *, contract_too: bool 
         if missed:
             told = [(i, drops[i]["cls"] if i in drops else "not dropped") for i in missed[:3]]
             wrong.append(f"missed {len(missed)} {cls.value}: {told}")
-    known = frozenset().union(*dropped.values()) if dropped else frozenset()
+    wrong += _missed_on_the_wire(truth.silenced, drops)
+    known = truth.silenced.union(*dropped.values())
     invented = [
         drop for i, drop in drops.items() if i not in known and not _explained(drop, truth, contract_too=contract_too)
     ]
@@ -154,14 +195,21 @@ def differences(truth: Truth, verdict: Mapping[str, Any], *, contract_too: bool 
             f"invented {len(invented)}: {[(d['id'], d['cls'], d['detail'], d['app_saw']) for d in invented[:3]]}"
         )
     masked = len(truth.harmed.get(Class.MASKED, ()))
-    if not masked <= verdict["masked"] <= masked + len(truth.perhaps):
-        wrong.append(f"{verdict['masked']} masked, {masked} were, and {len(truth.perhaps)} may have been")
+    perhaps = len(truth.perhaps | truth.doubtful)
+    if not masked <= verdict["masked"] <= masked + perhaps:
+        wrong.append(f"{verdict['masked']} masked, {masked} were, and {perhaps} may have been")
     return wrong
+
+
+def _missed_on_the_wire(silenced: frozenset[str], drops: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    told = [(i, drops[i]["cls"] if i in drops else "not dropped") for i in sorted(silenced)]
+    missed = [(i, cls) for i, cls in told if cls not in NO_ANSWER]
+    return [f"missed {len(missed)} whose answer was lost on the wire: {missed[:3]}"] if missed else []
 
 
 def _explained(drop: Mapping[str, Any], truth: Truth, *, contract_too: bool) -> bool:
     """On its way to what was killed, a request is in no log of the app; what was lost is missed by who looks for it."""
-    if contract_too and drop["cls"] == "contract":
+    if (contract_too and drop["cls"] == "contract") or drop["id"] in truth.doubtful:
         return True
     if drop["cls"] == "lost_write" and any(f" parcel {parcel}," in drop["detail"] for parcel in truth.parcels):
         return True

@@ -1,11 +1,9 @@
 """`make soak-crashes`: the real command killed at point after point of a roll under traffic; one line per point.
 
-Seeded, and resumable: a point that passed at this commit is not tried again (`.lab/soak-crashes.jsonl`). It stops after
-40 minutes; at least 12 points, and every kind of them, come first.
+Seeded, and resumable: a point that passed with the same code is not tried again (`.lab/soak-crashes.jsonl`). It
+stops after 40 minutes; at least 12 points, and every kind of them, come first.
 """
 
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,31 +14,31 @@ from random import Random
 
 from tests.crash_at import Passed
 from tests.crash_docker import CrashLab
-from tests.e2e.conftest import ROOT, LabCommand
+from tests.e2e.conftest import LabCommand
+from tests.soak.kept import Kept
 
-KEPT = ROOT / ".lab" / "soak-crashes.jsonl"
 PROJECT, SEED = "crash-soak", 1
 LEAST, MOST_MINUTES = 12, 40.0
 
 
 def main() -> int:
     began = time.monotonic()
-    commit = _commit()
     lab = LabCommand(PROJECT)
     lab("down")
     lab.up("--replicas", "3", "--schema", "backfilled")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return _all(CrashLab(lab, Path(folder)), commit, began)
+            return _all(CrashLab(lab, Path(folder)), began)
     finally:
         lab("down")
 
 
-def _all(crash: CrashLab, commit: str, began: float) -> int:
+def _all(crash: CrashLab, began: float) -> int:
+    kept = Kept("crashes")
     crash.undisturbed("v2")  # its revision is recorded once
     points, wrong = crash.undisturbed("v1")
     print(f"soak crashes: {len(points)} points, seed {SEED}{_told(wrong)}", flush=True)
-    passed, versions, failed, tried = _passed(commit), ["v2", "v1"], len(wrong), 0
+    passed, versions, failed, tried = {row["at"] for row in kept.rows()}, ["v2", "v1"], len(wrong), 0
     before = len(passed & {p.at for p in points})
     for at in in_order(points):
         if at in passed:
@@ -56,11 +54,10 @@ def _all(crash: CrashLab, commit: str, began: float) -> int:
         if wrong:
             failed += 1
             break  # what follows would begin from a fleet that is not whole
-        with KEPT.open("a") as file:
-            file.write(json.dumps({"commit": commit, "at": at}) + "\n")
+        kept.add(at=at)
     done, minutes = before + tried, (time.monotonic() - began) / 60
     summary = f"{done} of {len(points)} points, {before} of them before, {failed} failed"
-    print(f"soak crashes: {summary}, {minutes:.1f} min at {commit[:8]}", flush=True)
+    print(f"soak crashes: {summary}, {minutes:.1f} min at {kept.at}", flush=True)
     return 1 if failed or done < LEAST else 0
 
 
@@ -78,18 +75,6 @@ def in_order(points: Sequence[Passed]) -> Iterator[str]:
 
 def _told(wrong: Sequence[str]) -> str:
     return f", FAILED: {'; '.join(wrong)}" if wrong else ", ok"
-
-
-def _passed(commit: str) -> set[str]:
-    if not KEPT.exists():
-        return set()
-    rows = [json.loads(line) for line in KEPT.read_text().splitlines()]
-    return {row["at"] for row in rows if row["commit"] == commit}
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Each has to end as `lab fault list` says: the ending, the exit code, what was dropped held against the app's own logs,
 the fault's own word that it fired, the words that a person is told, and the fleet after it. A roll whose load came late
-is run again. Resumable: what passed at this commit is not run again (`.lab/soak-faults.jsonl`).
+is run again. Resumable: what passed with the same code is not run again (`.lab/soak-faults.jsonl`).
 """
 
 import argparse
@@ -12,16 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from lab.errors import Exit
 from lab.faults import FAULTS, Ends, Fault
 from tests import fault_evidence as evidence
+from tests.soak.kept import ROOT, Kept
 
-ROOT = Path(__file__).resolve().parents[2]
-DONE = ROOT / ".lab" / "soak-faults.jsonl"
 PROJECT = "soak-faults"
 LOAD = ("--rate", "60", "--slow", "700ms", "--min-requests", "150")
 TRIES = 3
@@ -59,9 +57,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[], metavar="VERSION")
     asked = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    head = commit.stdout.strip()
-    passed = _passed(head)
+    kept = Kept("faults")
+    passed = {row["version"] for row in kept.rows()}
     faults = [fault for fault in FAULTS if not asked.only or fault.version in asked.only]
     Random(asked.seed).shuffle(faults)
     began, failed = time.monotonic(), 0
@@ -73,12 +70,11 @@ def main() -> int:
         failed += not good
         print(line, flush=True)
         if good:
-            with DONE.open("a") as file:
-                file.write(json.dumps({"commit": head, "version": fault.version, "line": line}) + "\n")
+            kept.add(version=fault.version, line=line)
     _lab("down")
     minutes = (time.monotonic() - began) / 60
     print(
-        f"soak faults: {failed} of {len(faults)} failed, {minutes:.1f} min, seed {asked.seed} at {head[:8]}", flush=True
+        f"soak faults: {failed} of {len(faults)} failed, {minutes:.1f} min, seed {asked.seed} at {kept.at}", flush=True
     )
     return 1 if failed else 0
 
@@ -198,13 +194,6 @@ def _roll(*words: str) -> Any:
 def _expect(done: "subprocess.CompletedProcess[str]", code: int) -> None:
     if done.returncode != code:
         raise FailedError(f"exit {done.returncode}: {done.stderr[-400:]}")
-
-
-def _passed(commit: str) -> set[str]:
-    if not DONE.exists():
-        return set()
-    rows = [json.loads(line) for line in DONE.read_text().splitlines()]
-    return {row["version"] for row in rows if row["commit"] == commit}
 
 
 def _lab(*words: str) -> "subprocess.CompletedProcess[str]":

@@ -1,6 +1,6 @@
 """`make soak-path`: the whole way of a schema change under traffic, turned back at each stage, its migrator killed.
 
-One line per course. Seeded, and resumable: a course that passed at this commit is not run again
+One line per course. Seeded, and resumable: a course that passed with the same code is not run again
 (`.lab/soak-path.jsonl`). Each begins with V1 and old rows, and ends contracted; every request of a load beside it has
 to be right.
 """
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.cli._lab import open_lab
-from tests.e2e.conftest import ROOT, LabCommand
+from tests.e2e.conftest import LabCommand
 from tests.path_traffic import traffic
+from tests.soak.kept import Kept
 
-KEPT = ROOT / ".lab" / "soak-path.jsonl"
 PROJECT, SEED, MOST_MINUTES = "path-soak", 1, 40.0
 RATE, BESIDE = "60", 30
 """Requests a second of a roll's own load, and of the one beside the whole course."""
@@ -186,8 +186,9 @@ COURSES: dict[str, Act] = {
 
 def main(most_minutes: float = MOST_MINUTES) -> int:
     """It begins no course after so many minutes."""
-    began, commit = time.monotonic(), _commit()
-    passed, failed, ran, judged, kills = _passed(commit), 0, 0, 0, 0
+    began, kept = time.monotonic(), Kept("path")
+    passed = {row["name"] for row in kept.rows()}
+    failed = ran = judged = kills = 0
     for number, (name, act) in enumerate(COURSES.items()):
         if name in passed:
             print(f"soak path {name}: passed before", flush=True)
@@ -201,12 +202,11 @@ def main(most_minutes: float = MOST_MINUTES) -> int:
         told += f", {course.undecided} verdicts undecided" if course.undecided else ""
         print(f"soak path {name}: {told}, {'FAILED: ' + '; '.join(wrong[:5]) if wrong else 'ok'}", flush=True)
         if not wrong:
-            with KEPT.open("a") as file:
-                file.write(json.dumps({"commit": commit, "name": name}) + "\n")
+            kept.add(name=name)
     minutes = (time.monotonic() - began) / 60
     done = len(passed & COURSES.keys()) + ran
     told = f"{done} of {len(COURSES)} courses, {failed} failed, {judged} requests judged, {kills} kills"
-    print(f"soak path: {told}, seed {SEED}, {minutes:.1f} min at {commit[:8]}", flush=True)
+    print(f"soak path: {told}, seed {SEED}, {minutes:.1f} min at {kept.at}", flush=True)
     return 1 if failed or done < len(COURSES) else 0
 
 
@@ -238,18 +238,6 @@ def _old_rows() -> None:
         " from generate_series(1, %s) n returning 1) select count(*) from made",
         [ROWS],
     )
-
-
-def _passed(commit: str) -> set[str]:
-    if not KEPT.exists():
-        return set()
-    rows = [json.loads(line) for line in KEPT.read_text().splitlines()]
-    return {row["name"] for row in rows if row["commit"] == commit}
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

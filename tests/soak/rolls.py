@@ -1,18 +1,17 @@
 """`make soak-rolls`: every order, batch and size of fleet, forth and back, with traffic; one line per roll.
 
-Resumable: a roll that passed at this commit is not run again (`.lab/soak-rolls.jsonl`). Any roll that is not a clean
-pass with something in flight at a retirement fails the soak.
+Resumable: a roll that passed with the same code is not run again (`.lab/soak-rolls.jsonl`). Any roll that is not a
+clean pass with something in flight at a retirement fails the soak.
 """
 
 import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-DONE = ROOT / ".lab" / "soak-rolls.jsonl"
+from tests.soak.kept import ROOT, Kept
+
 PROJECT = "soak"
 # (replicas, order, batch)
 FLEETS = [
@@ -30,10 +29,8 @@ ROLLS = [["roll", "v2"], ["rollback"], ["roll", "v2-exits-at-once"], ["rollback"
 
 
 def main() -> int:
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    passed = _passed(commit)
+    kept = Kept("rolls")
+    passed = {row["name"] for row in kept.rows()}
     began, failures, requests = time.monotonic(), 0, 0
     for replicas, order, batch in FLEETS:
         name = f"N={replicas} {order} batch {batch}"
@@ -44,10 +41,9 @@ def main() -> int:
         failures += bad
         requests += offered
         if not bad:
-            with DONE.open("a") as file:
-                file.write(json.dumps({"commit": commit, "name": name, "lines": lines}) + "\n")
+            kept.add(name=name, lines=lines)
     minutes = (time.monotonic() - began) / 60
-    print(f"soak rolls: {failures} failed, {requests} requests, {minutes:.1f} min at {commit[:8]}", flush=True)
+    print(f"soak rolls: {failures} failed, {requests} requests, {minutes:.1f} min at {kept.at}", flush=True)
     return 1 if failures else 0
 
 
@@ -76,13 +72,6 @@ def _fleet(name: str, replicas: int, order: str, batch: int) -> tuple[list[str],
 
 def _exposed(verdict: dict[str, Any]) -> bool:
     return any(swap["in_flight_at_retire"] for swap in verdict.get("exposure", []))
-
-
-def _passed(commit: str) -> set[str]:
-    if not DONE.exists():
-        return set()
-    rows = [json.loads(line) for line in DONE.read_text().splitlines()]
-    return {row["name"] for row in rows if row["commit"] == commit}
 
 
 def _lab(*words: str) -> "subprocess.CompletedProcess[str]":

@@ -1,18 +1,16 @@
 """`make soak-schema`: every change scenario in both forms, by the matrix and by a roll on Docker; one line per form.
 
-Resumable: what was found as expected at this commit is kept in `.lab/soak-schema.jsonl` and not asked again. A machine
-that is busy with other things makes a roll inconclusive: that says nothing of the scenario, and it is rolled again.
+Resumable: what was found as expected with the same code is kept in `.lab/soak-schema.jsonl` and not asked again. A
+machine that is busy with other things makes a roll inconclusive: that says nothing of the scenario, and it is rolled
+again.
 `--seconds N` begins nothing new after that time; exit 3 says that some are left.
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -20,8 +18,8 @@ from tests import scenario_matrix, scenario_names
 from tests.e2e.conftest import ROOT, LabCommand
 from tests.scenario_rolls import ScenarioLab
 from tests.scenarios import FORMS, Scenario, scenarios
+from tests.soak.kept import Kept
 
-KEPT = ROOT / ".lab" / "soak-schema.jsonl"
 FOLDER = ROOT / ".lab" / "scenarios"
 PROJECT = "soak-schema"
 
@@ -36,9 +34,9 @@ class Found:
 
 def main() -> int:
     asked = _asked()
-    began, commit = time.monotonic(), _commit()
-    kept = {(row["part"], row["name"], row["form"]) for row in _kept() if row["commit"] == commit}
-    left = [one for one in asked.forms if one not in kept]
+    began, kept = time.monotonic(), Kept("schema")
+    before = {(row["part"], row["name"], row["form"]) for row in kept.rows()}
+    left = [one for one in asked.forms if one not in before]
     failed = done = 0
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("LAB_SLOW", "700ms")
@@ -57,10 +55,10 @@ def main() -> int:
             )
             done, failed = done + 1, failed + bool(found.wrong)
             if not found.wrong:
-                _keep({"commit": commit, "part": part, "name": name, "form": form, "found": found.told})
+                kept.add(part=part, name=name, form=form, found=found.told)
         lab("down")
     minutes = (time.monotonic() - began) / 60
-    print(f"soak schema: {done} now, {failed} failed, {len(left)} left, {minutes:.1f} min at {commit[:8]}", flush=True)
+    print(f"soak schema: {done} now, {failed} failed, {len(left)} left, {minutes:.1f} min at {kept.at}", flush=True)
     return 1 if failed else 3 if left else 0
 
 
@@ -123,21 +121,6 @@ def _asked() -> Asked:
     forms = [(part, name, form) for part in parts if part != "names" for name in names for form in FORMS]
     forms += [("names", GENERATED.name, entry) for entry in scenario_names.STEPS] if "names" in parts else []
     return Asked(forms=forms, seconds=found.seconds)
-
-
-def _kept() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-
-
-def _keep(row: dict[str, str]) -> None:
-    KEPT.parent.mkdir(exist_ok=True)
-    with KEPT.open("a") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Each step is a roll to the other version under traffic, and ends complete: every replica ready and of one version,
 nothing beside them, and no request dropped unless replicas were killed. Resumable: it goes on with the fleet that it
-left (`.lab/soak-steps.jsonl`), at the same commit.
+left (`.lab/soak-steps.jsonl`), with the same code.
 """
 
 import json
@@ -18,9 +18,9 @@ from lab.journal import SqliteJournal
 from tests.crash_docker import LOAD
 from tests.crash_evidence import budgets_broken
 from tests.e2e.conftest import ROOT, Done, LabCommand
+from tests.soak.kept import Kept
 from tests.steps import Step, What, steps
 
-KEPT = ROOT / ".lab" / "soak-steps.jsonl"
 SEEDS, STEPS, MOST = (1, 2), 20, 5
 OTHER = {"v1": "v2", "v2": "v1"}
 PATIENCE = 180.0
@@ -37,24 +37,24 @@ class Stand:
 
 
 def main() -> int:
-    began, commit, failed, many = time.monotonic(), _commit(), 0, 0
+    began, kept, failed, many = time.monotonic(), Kept("steps"), 0, 0
     for seed in SEEDS:
-        tried, wrong = _life(seed, commit)
+        tried, wrong = _life(seed, kept)
         many += tried
         failed += bool(wrong)
     minutes = (time.monotonic() - began) / 60
     print(
-        f"soak steps: {many} steps of {len(SEEDS)} fleets, {failed} failed, {minutes:.1f} min at {commit[:8]}",
+        f"soak steps: {many} steps of {len(SEEDS)} fleets, {failed} failed, {minutes:.1f} min at {kept.at}",
         flush=True,
     )
     return 1 if failed else 0
 
 
-def _life(seed: int, commit: str) -> tuple[int, list[str]]:
+def _life(seed: int, kept: Kept) -> tuple[int, list[str]]:
     """How many steps were tried now, and what was wrong with the last of them."""
     lab, chance = LabCommand(f"crash-steps-{seed}"), Random(seed)
     replicas = chance.randint(1, MOST)
-    rows = [row for row in _kept() if (row["commit"], row["seed"]) == (commit, seed)]
+    rows = kept.rows(seed=seed)
     stand = Stand(version=rows[-1]["version"], replicas=rows[-1]["replicas"]) if rows else None
     if stand is None or (len(rows) < STEPS and _wrong_stand(lab, stand)):
         rows, stand = [], Stand(version="v1", replicas=replicas)
@@ -71,9 +71,8 @@ def _life(seed: int, commit: str) -> tuple[int, list[str]]:
         print(f"soak steps seed {seed}, {number:>2} {about}: {time.monotonic() - began:.0f} s, {told}", flush=True)
         if wrong:
             break
-        row = {"commit": commit, "seed": seed, "version": stand.version, "replicas": stand.replicas}
-        with KEPT.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        row = {"version": stand.version, "replicas": stand.replicas}
+        kept.add(seed=seed, **row)
         rows.append(row)
     if not wrong:
         lab("down")
@@ -170,15 +169,6 @@ def _wrong_stand(lab: LabCommand, stand: Stand) -> list[str]:
         return wrong + budgets_broken(journal.events())
     finally:
         journal.close()
-
-
-def _kept() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

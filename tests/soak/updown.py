@@ -5,18 +5,15 @@ signal, is drawn from a seed. One line per point; resumable (`.lab/soak-updown.j
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from random import Random
 
-from tests.e2e.conftest import ROOT, LabCommand
+from tests.e2e.conftest import LabCommand
 from tests.interrupted import SIGNALS, Interruptions
-
-DONE = ROOT / ".lab" / "soak-updown.jsonl"
+from tests.soak.kept import Kept
 
 
 def main() -> int:
@@ -24,10 +21,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=40 * 60, help="begin no other point after so long")
     asked = parser.parse_args()
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    commit, began = head.stdout.strip(), time.monotonic()
+    began, kept = time.monotonic(), Kept("updown")
     lab = LabCommand("soak-updown")
-    passed, run, failed, left = _passed(commit, asked.seed), 0, 0, 0
+    passed, run, failed, left = {row["name"] for row in kept.rows(seed=asked.seed)}, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         it = Interruptions(lab, Path(folder))
         for how, at, command, then in _cases(it, asked.seed):
@@ -41,12 +37,11 @@ def main() -> int:
             run, failed = run + 1, failed + bool(wrong)
             print(f"soak updown {name}: {'; '.join(wrong) or 'ok'}", flush=True)
             if not wrong:
-                with DONE.open("a") as file:
-                    file.write(json.dumps({"commit": commit, "seed": asked.seed, "name": name}) + "\n")
+                kept.add(seed=asked.seed, name=name)
     lab("down")
     minutes = (time.monotonic() - began) / 60
     told = f"{run} points, {failed} failed, {len(passed)} passed before, {left} left, {minutes:.1f} min"
-    print(f"soak updown: {told}, seed {asked.seed} at {commit[:8]}", flush=True)
+    print(f"soak updown: {told}, seed {asked.seed} at {kept.at}", flush=True)
     return 1 if failed else 0
 
 
@@ -60,13 +55,6 @@ def _cases(it: Interruptions, seed: int) -> list[tuple[str, str, str, str]]:
     ]
     chance.shuffle(cases)
     return cases
-
-
-def _passed(commit: str, seed: int) -> set[str]:
-    if not DONE.exists():
-        return set()
-    rows = [json.loads(line) for line in DONE.read_text().splitlines()]
-    return {row["name"] for row in rows if (row["commit"], row["seed"]) == (commit, seed)}
 
 
 if __name__ == "__main__":
