@@ -158,7 +158,7 @@ class Run:
             raise
         finally:
             if load:
-                await self._finish(load)
+                await self._finish(load, clock)
             if telling:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
@@ -221,8 +221,14 @@ class Run:
         self._note(clock, "load-started", rate=plan.rate, replicas=plan.replicas, seed=plan.seed)
         return True
 
-    async def _finish(self, load: Load) -> None:
-        await load.stop()
+    async def _finish(self, load: Load, clock: OffsetClock) -> None:
+        begun_ns, stopping = clock.now_ns(), asyncio.create_task(load.stop())
+        while not (await asyncio.wait({stopping}, timeout=HEARTBEAT_SECONDS))[0]:
+            now = clock.now_ns()
+            left = load.plan.deadline - (now - begun_ns) / 1e9
+            data = {"on": f"{load.tick.get('in_flight', 0)} answers that may still come", "left": max(left, 0.0)}
+            self._listen(Event(type="waiting", run=self.run, t_ns=now, data=data))
+        await stopping
         with suppress(GatewayError):  # a proxy that is gone leaves its ledger without an end, which is seen
             await self._gateway.close_run()
         await load.collect(self._lab.project.runs)

@@ -146,13 +146,14 @@ def test_a_replica_that_died_between_commands_is_shown_by_status_and_repaired_by
 
 
 def test_a_proxy_killed_during_a_roll_leaves_a_verdict_and_a_roll_that_goes_on(lab: LabCommand) -> None:
-    with lab.begin("roll", "v1", "--request-timeout", "6s", "--json") as roll:
+    with lab.begin("roll", "v1", "--request-timeout", "11s", "--json") as roll:
         assert roll.stderr is not None
         assert any("joining" in line for line in roll.stderr)
         proxy = next(name for name in lab.containers if "proxy" in name)
         subprocess.run(["docker", "kill", proxy], check=True, capture_output=True)
-        roll.communicate(timeout=120)
+        _, told = roll.communicate(timeout=120)
     assert roll.returncode == 3
+    assert re.search(r"waiting +for +[1-9]\d* answers that may still come, \ds left", told), told
     report = lab("report", "--json")
     assert report.json["run"]["rollout"] == "paused-environment"
     assert report.json["dropped"] > 0
