@@ -34,10 +34,14 @@ def rows_of(project: str, verdict: Any) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def fired(project: str, verdict: Any, fault: str) -> int:
-    """How often the app's logs of that run say that the fault fired."""
+def fault_rows(project: str, verdict: Any, fault: str) -> list[dict[str, Any]]:
+    """What the app's logs of that run say of the fault, each time that it fired."""
     rows = rows_of(project, verdict).values()
-    return sum((row["e"], row.get("fault")) == ("fault", fault) for log in rows for row in log)
+    return [row for log in rows for row in log if (row["e"], row.get("fault")) == ("fault", fault)]
+
+
+def fired(project: str, verdict: Any, fault: str) -> int:
+    return len(fault_rows(project, verdict, fault))
 
 
 def said_by(version: str, project: str, verdict: Any) -> Said:

@@ -8,6 +8,7 @@ is run again. Resumable: what passed with the same code is not run again (`.lab/
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -40,6 +41,7 @@ TOLD_BACK: Mapping[str, str] = {"v2-ignores-sigterm": "killed when their stop gr
 """What the report of the way back says."""
 SPOILT: Mapping[str, str] = {"v2-loses-writes": "lost_write", "v2-writes-twice": "duplicate"}
 """The class of what those drop whose answers are right."""
+PARCEL = re.compile(r"acknowledged as parcel (\d+),")
 NEEDS_BASE = "v2-checks-schema"
 """On an expanded schema it is as good as any: it is rolled without the schema as well."""
 
@@ -148,12 +150,16 @@ def _holds(fault: Fault, verdict: Any) -> None:
 
 
 def _spoils_writes(fault: Fault, verdict: Any) -> None:
-    """Of as many writes as the app says, at most: what nobody could know of is not counted."""
-    found = verdict["dropped_by_class"].get(SPOILT[fault.version], 0)
-    fired = evidence.fired(PROJECT, verdict, _word(fault))
-    if (verdict["run"]["rollout"], verdict["exit_code"]) != ("done", fault.exit_code) or not 0 < found <= fired:
+    """Of what the app says it spoilt, and of nothing else. What nobody could know of is not counted."""
+    rows = evidence.fault_rows(PROJECT, verdict, _word(fault))
+    drops = [drop for drop in verdict["drops"] if drop["cls"] == SPOILT[fault.version]]
+    # a parcel may have been acknowledged more than once: to a write, to the same again, to a change of it
+    lost = [PARCEL.search(drop["detail"]) for drop in drops]
+    found = {int(it[1]) for it in lost if it} or {drop["id"] for drop in drops}
+    spoilt = {row.get("parcel", row["id"]) for row in rows}
+    if (verdict["run"]["rollout"], verdict["exit_code"]) != ("done", fault.exit_code) or not found or found - spoilt:
         ended = f"{verdict['run']['rollout']}, exit {verdict['exit_code']}"
-        raise FailedError(f"it ended {ended}, {found} found of {fired}: {verdict['dropped_by_class']}")
+        raise FailedError(f"it ended {ended}, {found} found of {spoilt}: {verdict['dropped_by_class']}")
 
 
 def _clean(what: str, verdict: Any) -> None:
