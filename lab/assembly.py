@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab import images
 from lab.chosen import Chosen, chosen_of, owner_of
@@ -16,12 +17,14 @@ from lab.docker_host import DockerHost
 from lab.endpoint import Endpoint, resolve
 from lab.errors import LabError
 from lab.folds import History, history_of
-from lab.gateway import ProxyGateway
 from lab.images import Images, Part
 from lab.journal import SqliteJournal
 from lab.manifest import Manifest, read_manifest
 from lab.migrate import ChangePlan, read_plan
 from lab.project import Project, Secrets, ensure_port, ensure_secrets
+
+if TYPE_CHECKING:
+    from lab.gateway import ProxyGateway
 
 ADMIN_PORT, DATABASE_PORT = 9000, 5432
 PLAN_VARIABLE = "LAB_SCHEMA_PLAN"
@@ -93,9 +96,12 @@ class Lab:
     def history(self) -> History:
         return history_of(self.journal.events())
 
+    def environ(self, made: Images | None) -> dict[str, str]:
+        """What Compose fills the manifest's variables from."""
+        return {**os.environ, "DOCKER_HOST": self.endpoint.url, **self._interpolation(made)}
+
     def compose(self, made: Images | None) -> Compose:
-        environ = {**os.environ, "DOCKER_HOST": self.endpoint.url, **self._interpolation(made)}
-        folder, manifest = self.project.folder / "compose", self.manifest
+        environ, folder, manifest = self.environ(made), self.project.folder / "compose", self.manifest
         return Compose(
             flavour=ensure_flavour(folder, environ),
             project=self.project.compose_name,
@@ -122,7 +128,9 @@ class Lab:
             raise not_up(self.project, f"{service} publishes no port {port}")
         return static.ports[port]
 
-    def gateway(self) -> ProxyGateway:
+    def gateway(self) -> "ProxyGateway":
+        from lab.gateway import ProxyGateway  # aiohttp is much to import, and not every command speaks to the proxy
+
         return ProxyGateway(f"http://127.0.0.1:{self.port_of('proxy', ADMIN_PORT)}", self.secrets.admin_token)
 
     def database(self) -> Database:

@@ -115,18 +115,19 @@ class Database:
         with connection:
             yield connection
 
-    def wait_until_up(self) -> None:
-        """Return at its first answer over the network. LabError after a minute."""
+    def wait_until_up(self, alive: Callable[[], None] = lambda: None) -> None:
+        """Return at its first answer over the network. LabError after a minute; `alive` raises where none can come."""
         deadline = time.monotonic() + CONNECT_SECONDS
         while True:
             try:
                 self.query("select 1")
             except LabError:
+                alive()
                 if time.monotonic() > deadline:
                     raise
             else:
                 return
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def query(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         with self.connect() as connection, _explained(sql, self.where):

@@ -22,6 +22,8 @@ from lab.shape import Shape, gate_of, share_of
 from lab.surroundings import Surroundings, surroundings_of
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+COMPAT_MEMORY = 1024
+"""MiB: some hundred phases and copies of the sample app's size; only what is used is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +59,12 @@ class CompatKeys:
     """What `lab compat` asks, and how a version is told which database is its own.
 
     `environment`: texts that may hold {host}, {port}, {user}, {password} and {database}.
+    `memory`: how many MiB its database server's data may take; 0 keeps them on the disk.
     """
 
     checks: Path | None
     environment: Mapping[str, str]
+    memory: int = COMPAT_MEMORY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,10 +271,12 @@ def _readiness(ready: Section, said: Said, *, assumed: bool) -> Readiness:
 def _compat(path: Path, section: Section) -> CompatKeys:
     checks, environment = section.find("checks", text), section.section("environment")
     told = {str(key): environment.get(key, _told, None) for key in environment.values}
+    memory = section.get("memory", natural, COMPAT_MEMORY)
     section.close()
     return CompatKeys(
         checks=(path.parent / checks).resolve() if checks else None,
         environment=told or {"PGDATABASE": "{database}"},
+        memory=memory,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.assembly import Lab
 from lab.compat.model import Matrix
-from lab.manifest import CompatKeys, Version
+from lab.manifest import COMPAT_MEMORY, CompatKeys, Version
 from lab.migrate import read_plan
 from lab.operations.compat import CompatRequest, compat
 from lab.project import project_at
@@ -41,12 +41,15 @@ def ask(
     checks: Path | None = None,
     codes: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    memory: int = COMPAT_MEMORY,
 ) -> Matrix:
     """`codes`: version -> what its APP_CODE is; the manifest's own versions unless given."""
     lab = Lab(project=project_at(ROOT, project))
     manifest = lab.manifest
     keys = CompatKeys(
-        checks=checks or plan.with_name("compat.toml"), environment=environment or manifest.compat.environment
+        checks=checks or plan.with_name("compat.toml"),
+        environment=environment or manifest.compat.environment,
+        memory=memory,
     )
     versions = manifest.versions if codes is None else {name: _version(name, code) for name, code in codes.items()}
     # what the manifest names, as if it named these

@@ -60,18 +60,29 @@ def compat(
 
 
 def _rendered(matrix: "Matrix", chosen: Format, *, explain: bool) -> str:
-    from lab.compat.show import data, github, html, junit, markdown, text
-
+    """Each form is imported where it is asked for: the page alone is more to import than all the rest."""
     match chosen:
         case Format.TEXT:
+            from lab.compat.show import text
+
             return text.render(matrix, explain=explain)
         case Format.JSON:
+            from lab.compat.show import data
+
             return jsons.dumps(data.as_data(matrix)) + "\n"
         case Format.MD:
+            from lab.compat.show import markdown
+
             return markdown.render(matrix)
         case Format.JUNIT:
+            from lab.compat.show import junit
+
             return junit.render(matrix)
         case Format.HTML:
+            from lab.compat.show import html
+
             return html.render(matrix)
         case Format.GITHUB:
+            from lab.compat.show import github
+
             return github.render(matrix, root=str(Path.cwd()))

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from lab.compat.scratch import scratch
 from lab.compose import Compose
 from lab.docker_client import ConflictError, DockerClient, GoneError
 from lab.docker_host import templates_of
@@ -27,26 +28,6 @@ from lab.replica_spec import conceal, reveal, spec_of
 
 ROLE = "compat"
 DATABASE_PORT = 5432
-LOG = "lab-compat"
-PGDATA = "/var/lib/postgresql/data"
-SETTINGS = {
-    # nothing here outlives the run
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    # what the apps run, and what of it failed and why
-    "logging_collector": "on",
-    "log_destination": "csvlog",
-    "log_directory": "lab-log",
-    "log_filename": LOG,
-    "log_rotation_age": "0",
-    "log_rotation_size": "0",
-    "log_statement": "all",
-    "log_min_error_statement": "error",
-    "log_min_messages": "warning",
-    "log_checkpoints": "off",
-    "autovacuum": "off",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +71,25 @@ class Containers:
 
     # templates
 
-    def templates(self, manifest: Manifest, versions: Sequence[Version], compose: Compose) -> dict[str, dict[str, Any]]:
-        """The spec of the database's container, under "db", and of each version's; kept until the manifest changes."""
+    def templates(
+        self,
+        manifest: Manifest,
+        versions: Sequence[Version],
+        environ: Mapping[str, str],
+        compose: Callable[[], Compose],
+    ) -> dict[str, dict[str, Any]]:
+        """The spec of the database's container, under "db", and of each version's; kept until the manifest changes.
+
+        `compose` is called where nothing is kept: to ask for its flavour alone is to start a program.
+        """
         file = self._written(manifest, versions)
-        environ = {key: value for key, value in compose.environ.items() if key.startswith("LAB_")}
-        own = hashlib.sha256(json.dumps([file.read_text(), sorted(environ.items())]).encode()).hexdigest()[:24]
+        variables = sorted((key, value) for key, value in environ.items() if key.startswith("LAB_"))
+        own = hashlib.sha256(json.dumps([file.read_text(), variables]).encode()).hexdigest()[:24]
         kept = self._folder / f"templates-{own}.json"
         if kept.exists() and not _looks_elsewhere(file):
             found: dict[str, dict[str, Any]] = json.loads(reveal(kept.read_text(), self._secrets))
             return found
-        found = self._made(compose, file, ["db", *(service_of(v) for v in versions)], manifest)
+        found = self._made(compose(), file, ["db", *(service_of(v) for v in versions)], manifest)
         for old in self._folder.glob("templates-*.json"):
             old.unlink(missing_ok=True)
         kept.write_text(conceal(found, self._secrets))
@@ -150,19 +140,20 @@ class Containers:
 
     # containers
 
-    def start_database(self, spec: Mapping[str, Any]) -> int:
-        """Start the server, and return its port on 127.0.0.1. It keeps its data for as long as it runs."""
-        body = self._body(spec, alias="db", port=DATABASE_PORT)
-        command = list(body.get("Cmd") or ["postgres"])
-        for key, value in SETTINGS.items():
-            command += ["-c", f"{key}={value}"]
-        body["Cmd"] = command
-        host = body["HostConfig"]
-        host["Binds"] = [one for one in host.get("Binds") or [] if f":{PGDATA}" not in one]
-        host["Mounts"] = [one for one in host.get("Mounts") or [] if one.get("Target") != PGDATA]
-        body["Volumes"] = {**(body.get("Volumes") or {}), PGDATA: {}}
-        cell = self._run(body, "compat-db", DATABASE_PORT, {})
-        return cell.port
+    def start_database(self, spec: Mapping[str, Any], *, memory: int) -> Cell:
+        """Start the server. It keeps its data while it runs: in so many MiB of memory, or with 0 on the disk."""
+        body = self._body(scratch(spec, memory=memory), alias="db", port=DATABASE_PORT)
+        return self._run(body, "compat-db", DATABASE_PORT, {})
+
+    def must_run(self, cell: Cell) -> None:
+        """LabError `compat-server` where it does not: nothing can come of waiting for it."""
+        if how := self.ended(cell):
+            raise LabError(
+                id="compat-server",
+                what=f"the matrix's database server does not run: {how}",
+                where=self.log(cell),
+                fix="the service db of the manifest: its image, command and environment",
+            )
 
     def start(self, spec: Mapping[str, Any], *, name: str, port: int, environ: Mapping[str, str]) -> Cell:
         body = self._body(spec, alias=name, port=port)

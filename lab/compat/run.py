@@ -22,7 +22,7 @@ from lab.compat.lint import lint, placed, squawk_is_there
 from lab.compat.model import Failure, Matrix
 from lab.compat.oracle import Row
 from lab.compat.pairs import Meeting, pairs_of
-from lab.compat.prepared import prepare
+from lab.compat.prepared import Prepared, prepare
 from lab.compat.recordings import Recording, Recordings, key_of
 from lab.compat.server import Server
 from lab.database import Database, SqlError
@@ -85,20 +85,32 @@ def ask(question: Question, means: Means) -> Matrix:
     recorded = {name: one for name, one in known.items() if one is not None}
     stale = [v for v in question.versions if v.serves_as not in recorded] if question.checks else []
     wanted = stale if {0, 1} & set(question.levels) else []
-    if not wanted and max(question.levels) == 0:
-        return _levels(question, means, board, recorded, None)
+    # what is in files needs no server, and may spare one
+    files = tuple(level for level in question.levels if level == 0 and not wanted)
+    others = question.levels[len(files) :]
+    stopped = _levels(files, question, means, board, recorded, None)
+    if stopped is not None or not others:
+        return board.matrix(stopped=stopped)
     with means.host() as host:
         rig = _Rig(question, means, board, host)
         try:
-            rig.build(rows=bool(wanted) or max(question.levels) >= REAL)
+            rig.build(rows=bool(wanted) or max(others) >= REAL)
             recorded |= rig.record(wanted)
-            return _levels(question, means, board, recorded, rig)
+            return board.matrix(stopped=_levels(others, question, means, board, recorded, rig))
         finally:
             rig.close()
 
 
-def _levels(q: Question, means: Means, board: Board, recorded: Mapping[str, Recording], rig: "_Rig | None") -> Matrix:
-    for level in q.levels:
+def _levels(  # noqa: PLR0917
+    levels: tuple[int, ...],
+    q: Question,
+    means: Means,
+    board: Board,
+    recorded: Mapping[str, Recording],
+    rig: "_Rig | None",
+) -> int | None:
+    """Each in turn. Returns the one that is red, where there are others that are not asked for its sake."""
+    for level in levels:
         if level >= REAL and q.checks is None:
             board.notes.append("levels 2 to 4 need checks: x-lab.compat.checks in the manifest")
             break
@@ -107,8 +119,8 @@ def _levels(q: Question, means: Means, board: Board, recorded: Mapping[str, Reco
         board.took.append(time.monotonic() - began)
         means.told(f"level {level}  {what}  {board.took[-1]:.1f}s")
         if level < max(q.levels) and not q.everything and board.matrix().broken:
-            return board.matrix(stopped=level)
-    return board.matrix()
+            return level
+    return None
 
 
 def _level(level: int, q: Question, board: Board, recorded: Mapping[str, Recording], rig: "_Rig | None") -> str:
@@ -206,20 +218,20 @@ class _Rig:
 
     def prepare(self, recorded: Mapping[str, Recording]) -> None:
         """Level 1. A statement that cannot be prepared where it has run is not judged by."""
-        left_out = 0
+        known = {v: recorded[v] for v in self._q.names if v in recorded and recorded[v].phase in self._server.phases}
         for version in self._q.names:
-            if version not in recorded or recorded[version].phase not in self._server.phases:
+            if version not in known:
                 self._board.notes.append(f"{version}: no statements are known; level 1 looked at none")
-                continue
-            seen = recorded[version].statements
-            home = prepare(self._server.at(recorded[version].phase), seen, version)
-            bad = {failure.sql for failure in home.failures} | set(home.undecided)
-            left_out += len(bad)
-            good = [sql for sql in seen if sql not in bad]
-            for phase in self._server.phases:
-                done = prepare(self._server.at(phase), good, version)
-                self._board.found((version, phase), 1, done.failures, done.asked)
-        if left_out:
+        found: dict[tuple[str, str], Prepared] = {}
+        for phase in self._server.phases:
+            with self._server.at(phase).session("lab compat: prepare") as session:
+                for version, one in known.items():
+                    found[version, phase] = prepare(session, one.statements, version)
+        strange = {version: found[version, one.phase].strange for version, one in known.items()}
+        for (version, phase), prepared in found.items():
+            judged = prepared.without(strange[version])
+            self._board.found((version, phase), 1, judged.failures, judged.asked)
+        if left_out := sum(map(len, strange.values())):
             self._board.notes.append(f"{left_out} statements cannot be prepared from their text alone: left out")
 
     def pair(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lab.compat.statements import Logged, read_log
-from lab.database import Database, Session
+from lab.database import Database, Session, SqlError
 from lab.errors import LabError
 from lab.migrate.plan import ChangePlan, Phase
 from lab.migrate.runner import step_up
@@ -14,6 +14,7 @@ from lab.migrate.waiting import Manner
 
 LOG_SECONDS = 5.0
 QUIET_SECONDS = 5.0
+DISK_FULL = "53100"
 _OFFSET = "select size from pg_stat_file(pg_current_logfile('csvlog'))"
 _READ = "select pg_read_file(pg_current_logfile('csvlog'), %s, %s)"
 _OTHERS = "select count(*) from pg_stat_activity where datname = %s and pid <> pg_backend_pid()"
@@ -28,11 +29,16 @@ class Server:
     phases: dict[str, str] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
-    def create(self, name: str, template: str = "template0") -> Database:
+    def create(self, name: str, template: str) -> Database:
         """A database of that name, a copy of another; whoever still uses the other is waited for a while."""
         with self.database.session("lab compat") as session:
-            self._quiet(session, template)
-            session.run(f'create database "{name}" template "{template}"')
+            if template != self.database.name:
+                self._quiet(session, template)
+            try:
+                session.run(f'create database "{name}" template "{template}"')
+            except SqlError as error:
+                _refuse_full(error)
+                raise
         return self.database.called(name)
 
     def clone(self, phase: str, name: str) -> Database:
@@ -47,10 +53,6 @@ class Server:
         """The phase itself; nothing may be written into it."""
         return self.database.called(self.phases[phase])
 
-    def drop(self, name: str) -> None:
-        with self.database.session("lab compat") as session:
-            session.run(f'drop database if exists "{name}" with (force)')
-
     def build(
         self, phases: tuple[Phase, ...], *, seed: Callable[[Phase, Database], None], manner: Manner
     ) -> tuple[str, LabError] | None:
@@ -58,15 +60,16 @@ class Server:
 
         Returns the phase to which no step leads, and why; none of those after it is there either.
         """
-        before = "template0"
+        before = self.database.name  # with what the image's own scripts have put there
         for phase in phases:
             name = f"phase_{len(self.phases)}"
             made = self.create(name, before)
             try:
                 step_up(made, self.plan, phase, manner=manner)
             except LabError as error:
+                _refuse_full(error)
                 return phase.name, error
-            if before == "template0":
+            if not self.phases:
                 seed(phase, made)
             self.phases[phase.name] = name
             before = name
@@ -102,6 +105,17 @@ class Server:
                     time.sleep(0.01)
         whole = text.rfind(f"'{mark}'")
         return tuple(read_log(text[: text.rfind("\n", 0, whole) + 1]))
+
+
+def _refuse_full(error: LabError) -> None:
+    """That there is no room says nothing of a step."""
+    if isinstance(error, SqlError) and error.sqlstate == DISK_FULL:
+        raise LabError(
+            id="compat-space",
+            what="the phases and their copies do not fit into what the matrix's database server has",
+            where=error.what,
+            fix="x-lab.compat.memory in the manifest: so many MiB, or 0 for the disk, which is slower",
+        ) from error
 
 
 def in_database(logged: tuple[Logged, ...], name: str) -> tuple[Logged, ...]:

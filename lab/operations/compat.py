@@ -128,9 +128,9 @@ def _host(lab: Lab, made: images.Images, versions: tuple[Version, ...], told: Ca
     lab.refuse_another_checkout()
     folder, began = lab.project.folder / "compat", time.monotonic()
     with containers(lab.docker, secrets=asdict(lab.secrets), folder=folder, told=told) as own:
-        templates = own.templates(lab.manifest, versions, lab.compose(made))
-        port = own.start_database(templates["db"])
-        database = Database(port=port, password=lab.secrets.db_password)
-        database.wait_until_up()
+        templates = own.templates(lab.manifest, versions, lab.environ(made), lambda: lab.compose(made))
+        server = own.start_database(templates["db"], memory=lab.manifest.compat.memory)
+        database = Database(port=server.port, password=lab.secrets.db_password)
+        database.wait_until_up(alive=lambda: own.must_run(server))
         told(f"database a server of its own  {time.monotonic() - began:.1f}s")
         yield Host(containers=own, templates=templates, database=database)

@@ -138,7 +138,7 @@ def test_a_column_that_is_dropped_while_v1_is_served_is_red_without_any_app_runn
             "alter table parcels drop column recipient_name cascade;\n-- lab:end",
         )
 
-    matrix = ask(sample_plan(tmp_path, contract_early), project=lab.project, levels="0-1", everything=True)
+    matrix = ask(sample_plan(tmp_path, contract_early), project=lab.project, levels="0-1", everything=True, memory=0)
 
     assert grid(matrix)["v1 on expanded"] == "broken 42703"
     assert "contract-statement-early" in {one.rule for one in matrix.lint}
@@ -154,6 +154,15 @@ def test_an_app_that_looks_at_another_database_than_its_own_is_no_green_matrix(l
         ask(sample_plan(tmp_path), project=lab.project, levels="2", environment={"NOBODY_READS_THIS": "{database}"})
 
     assert (caught.value.id, caught.value.exit_code) == ("compat-database", 3)
+    assert lab.leftovers() == []
+
+
+def test_phases_that_do_not_fit_into_memory_are_no_broken_promise(lab: LabCommand, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="do not fit") as caught:
+        ask(sample_plan(tmp_path), project=lab.project, levels="1", memory=64)
+
+    assert (caught.value.id, caught.value.exit_code) == ("compat-space", 3)
+    assert "x-lab.compat.memory" in caught.value.fix
     assert lab.leftovers() == []
 
 

@@ -398,11 +398,16 @@ def test_anything_else_is_no_duration(text: object) -> None:
 
 def test_how_a_version_is_told_its_database_may_name_only_what_there_is(tmp_path: Path) -> None:
     found = read(
-        tmp_path, manifest("versions: {v1: }, compat: {checks: ../checks.toml, environment: {A: '{host}/{database}'}}")
+        tmp_path,
+        manifest(
+            "versions: {v1: }, compat: {checks: ../checks.toml, environment: {A: '{host}/{database}'}, memory: 0}"
+        ),
     )
 
     assert found.compat.checks == tmp_path.parent / "checks.toml"
     assert found.compat.environment == {"A": "{host}/{database}"}
-    assert read(tmp_path, manifest("versions: {v1: }")).compat.environment == {"PGDATABASE": "{database}"}
+    assert found.compat.memory == 0
+    plain = read(tmp_path, manifest("versions: {v1: }")).compat
+    assert (plain.environment, plain.memory) == ({"PGDATABASE": "{database}"}, 1024)
     with pytest.raises(LabError, match=r"compat.environment.A: '\{schema\}' may hold"):
         read(tmp_path, manifest("versions: {v1: }, compat: {environment: {A: '{schema}'}}"))
