@@ -73,7 +73,7 @@ class Wire:
         return off_after, off_by, on
 
     def _kill_sockets(self) -> None:
-        self._inside("ss", "-K", "-t", "-n", "state", "established", f"( sport = :{PORT} )")
+        self._inside("ss", "-K", "-t", "-n", "state", "connected", f"( sport = :{PORT} )")
 
     def _inside(self, *words: str) -> None:
         _run("nsenter", "-t", str(self._pid), "-n", *words)
