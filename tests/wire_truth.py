@@ -7,6 +7,7 @@ the time does, and the log and whoever cuts have the same clock.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tests.cut_network import Outage
 
@@ -17,6 +18,7 @@ class Visit:
 
     request: str
     replica: str
+    path: str
     begun: int
     ended: int | None
 
@@ -32,14 +34,17 @@ class Instant:
 
 def visits_of(logs: Mapping[str, Iterable[bytes]], run: str) -> list[Visit]:
     """`logs`: the lines of each replica."""
-    begun: dict[tuple[str, str, int], int] = {}
-    ended: dict[tuple[str, str, int], int] = {}
+    begun: dict[tuple[str, str, int], dict[str, Any]] = {}
+    ended: dict[tuple[str, str, int], dict[str, Any]] = {}
     for replica, lines in logs.items():
         for line in lines:
             row = json.loads(line) if line.startswith((b'{"e":"begin"', b'{"e":"end"')) else {"id": ""}
             if row["id"].startswith(f"{run}-"):
-                (begun if row["e"] == "begin" else ended)[replica, row["id"], row["attempt"]] = row["t"]
-    return [Visit(request=at[1], replica=at[0], begun=t, ended=ended.get(at)) for at, t in begun.items()]
+                (begun if row["e"] == "begin" else ended)[replica, row["id"], row["attempt"]] = row
+    return [
+        Visit(request=at[1], replica=at[0], path=row["path"], begun=row["t"], ended=ended.get(at, {}).get("t"))
+        for at, row in begun.items()
+    ]
 
 
 def unanswered_in(outages: Iterable[Outage], visits: Sequence[Visit]) -> frozenset[str]:

@@ -11,7 +11,9 @@ OFF = Outage(replica="app-1.1", off_after=100, off_by=110, on=200)
 
 
 def line(e: str, request: str, t: int, *, attempt: int = 1) -> bytes:
-    return json.dumps({"e": e, "id": f"r1-{request}", "attempt": attempt, "t": t}, separators=(",", ":")).encode()
+    about = {"path": "/parcels"} if e == "begin" else {}
+    row = {"e": e, "id": f"r1-{request}", "attempt": attempt, **about, "t": t}
+    return json.dumps(row, separators=(",", ":")).encode()
 
 
 @pytest.mark.parametrize(
