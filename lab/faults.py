@@ -107,6 +107,7 @@ FAULTS = (
         lab="rolls it out: nothing is dropped",
         seen="the report's comparison: how much slower than the version before, with its interval",
         ends=Ends.CLEAN,
+        options=("--wave-bake", "7s"),
     ),
     Fault(
         version="v2-leaks-memory",
