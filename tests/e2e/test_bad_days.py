@@ -11,7 +11,7 @@ from tests.e2e.conftest import LabCommand
 from tests.fault_evidence import assert_whole
 
 pytestmark = pytest.mark.docker
-LOAD = ("--rate", "60", "--min-requests", "150")
+LOAD = ("--rate", "60", "--min-requests", "150", "--request-timeout", "6s")
 
 
 @pytest.fixture(scope="module")
