@@ -4,6 +4,7 @@ With its neighbours docker_engine and docker_host, and lab/images, the only impo
 calls only: `containers.list()` inspects each container (109 ms at 30), the plain list call does not (8 ms).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from docker.errors import APIError, DockerException, NotFound
 
 from lab.endpoint import Endpoint
 from lab.errors import EngineError
+from lab.model import Check
 from lab.ownership import LABEL as OWNER
 
 LABEL = "rollinglab."
 CALL_SECONDS = 60
+_CHECK = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 
 
 class GoneError(EngineError):
@@ -136,6 +139,12 @@ class DockerClient:
         except GoneError:
             return b""
         return raw
+
+
+def check_of(row: Mapping[str, Any]) -> Check | None:
+    """What the plain list says of a container's healthcheck: only of one that runs, and has one."""
+    found = _CHECK.search(row.get("Status", ""))
+    return Check(found[1]) if found else None
 
 
 @contextmanager

@@ -13,14 +13,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from lab.docker_client import LABEL, ConflictError, DockerClient, GoneError
+from lab.docker_client import LABEL, ConflictError, DockerClient, GoneError, check_of
 from lab.errors import EngineError
-from lab.model import Container, Revision
+from lab.model import Check, Container, Revision
 from lab.ports import Seen
 from lab.replica_spec import body_of, networks_of
 
 _SIGKILLED = 137
 OURS = "rollinglab-"
+CHECK_WORDS = 200
 _EXIT = re.compile(r"Exited \((\d+)\)")
 _STATES = {
     "created": Container.CREATED,
@@ -31,7 +32,7 @@ _STATES = {
 
 
 class DockerEngine:
-    """Replicas of one project as containers. `changed` is set at every death while `watch` is on."""
+    """Replicas of one project as containers. `changed` is set at deaths and at new healths while `watch` is on."""
 
     def __init__(self, docker: DockerClient, secrets: Callable[[], Mapping[str, str]]) -> None:
         self._docker = docker
@@ -62,8 +63,9 @@ class DockerEngine:
         return tuple(self._seen(row) for row in self._docker.ours(role="replica"))
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-        """Set `changed` at every death of a container of ours. Returns what ends the watch."""
-        wanted = {"label": f"{LABEL}project={self._docker.project}", "type": "container", "event": ["die", "oom"]}
+        """Set `changed` at every death of a container of ours, and when its health changes. Returns what ends it."""
+        happenings = ["die", "oom", "health_status"]
+        wanted = {"label": f"{LABEL}project={self._docker.project}", "type": "container", "event": happenings}
         events = self._docker.api.events(decode=True, filters=wanted)
 
         def pump() -> None:
@@ -131,7 +133,7 @@ class DockerEngine:
     def _seen(self, row: dict[str, Any]) -> Seen:
         labels, state = row["Labels"], _STATES.get(row["State"], Container.EXITED)
         networks = row.get("NetworkSettings", {}).get("Networks", {})
-        exited = _EXIT.search(row.get("Status", ""))
+        exited, check = _EXIT.search(row.get("Status", "")), check_of(row)
         return Seen(
             name=labels[LABEL + "replica"],
             slot=int(labels[LABEL + "slot"]),
@@ -143,6 +145,8 @@ class DockerEngine:
             address=self._address(networks),
             exit_code=int(exited[1]) if exited else None,
             oom=state is Container.EXITED and self._out_of_memory(row["Id"]),
+            check=check,
+            check_said=self._last_check(row["Id"]) if check is Check.UNHEALTHY else "",
         )
 
     def _address(self, networks: Mapping[str, Any]) -> str:
@@ -154,6 +158,14 @@ class DockerEngine:
                 self._proxy_networks = {name for row in rows for name in row["NetworkSettings"]["Networks"]}
             found = {name: ip for name, ip in found.items() if name in self._proxy_networks} or found
         return next(iter(found.values()), "")
+
+    def _last_check(self, container_id: str) -> str:
+        """What its healthcheck printed last, on one line."""
+        try:
+            tries = self._docker.inspect(container_id)["State"]["Health"]["Log"] or [{}]
+        except (GoneError, KeyError):
+            return ""
+        return " ".join(str(tries[-1].get("Output", "")).split())[-CHECK_WORDS:]
 
     def _out_of_memory(self, container_id: str) -> bool:
         try:

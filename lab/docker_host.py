@@ -1,7 +1,6 @@
 """What of a lab is not a replica: Compose's containers, the load's, images, and all that `lab down` removes."""
 
 import io
-import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.docker_client import LABEL, DockerClient, GoneError
+from lab.docker_client import LABEL, DockerClient, GoneError, check_of
 from lab.errors import EngineError
+from lab.model import Check
 from lab.replica_spec import spec_of
 
 IMAGE_USER = 10001
 REMOVED_AT_ONCE = 4
-_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class Static:
     container_id: str
     running: bool
     done: bool = False
-    health: str | None = None
+    health: Check | None = None
     ports: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -157,6 +156,12 @@ class DockerHost:
         found: list[dict[str, Any]] = self._docker.call("list images", lambda: self._docker.api.images(filters=filters))
         return found
 
+    def own_images(self) -> list[dict[str, Any]]:
+        """Those with our label, whatever they are called, as rows of the plain list."""
+        label = {"label": [f"{LABEL}part"]}
+        found: list[dict[str, Any]] = self._docker.call("list images", lambda: self._docker.api.images(filters=label))
+        return found
+
     def remove_image(self, image: str) -> bool:
         """Whether it is gone; what another image or a container stands on stays."""
         try:
@@ -218,12 +223,11 @@ def _static(row: Mapping[str, Any]) -> Static:
     ports = {port["PrivatePort"]: port["PublicPort"] for port in row.get("Ports", []) if "PublicPort" in port}
     service = row["Labels"].get("com.docker.compose.service", "")
     status = row.get("Status", "")
-    health = _HEALTH.search(status)
     return Static(
         service=service,
         container_id=row["Id"],
         running=row["State"] == "running",
         done=row["State"] == "exited" and status.startswith("Exited (0)"),
-        health=health[1] if health else None,
+        health=check_of(row),
         ports=ports,
     )

@@ -96,6 +96,14 @@ class Health(StrEnum):
     """The proxy came back, and has not probed it since."""
 
 
+class Check(StrEnum):
+    """What the engine says of a container's own healthcheck, where it has one."""
+
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
 class EjectedBy(StrEnum):
     """What took a replica's health away."""
 
@@ -138,7 +146,8 @@ class Replica:
 
     `place` is None while the proxy does not know it. `proven` means that the proxy would admit it. Times are the
     proxy's monotonic nanoseconds. `falls`: how often it was ejected, since `ejected_ns` if it is. `relapses`: how often
-    a probe failed after one that had passed.
+    a probe failed after one that had passed. `check` is None where the container has no healthcheck; `check_said` is
+    what that printed last while it is unhealthy.
     """
 
     name: str
@@ -151,6 +160,8 @@ class Replica:
     address: str = ""
     exit_code: int | None = None
     oom: bool = False
+    check: Check | None = None
+    check_said: str = ""
     place: Place | None = None
     health: Health = Health.UP
     ejected_by: EjectedBy | None = None
@@ -178,6 +189,11 @@ class Replica:
     def available(self) -> bool:
         """It serves: what P3 counts as ready."""
         return self.place is Place.READY and self.health is Health.UP and self.container is Container.RUNNING
+
+    @property
+    def admissible(self) -> bool:
+        """The proxy has proved it, and its healthcheck has passed if it has one: both once, before it joins (P2)."""
+        return self.proven and self.check in {None, Check.HEALTHY}
 
     @property
     def may_serve(self) -> bool:

@@ -39,6 +39,8 @@ def _replica(seen: Seen, route: Route | None) -> Replica:
         address=seen.address,
         exit_code=seen.exit_code,
         oom=seen.oom,
+        check=seen.check,
+        check_said=seen.check_said,
     )
     if route is None:
         return base
@@ -90,4 +92,6 @@ def seen_of(r: Replica) -> Seen:
         address=r.address,
         exit_code=r.exit_code,
         oom=r.oom,
+        check=r.check,
+        check_said=r.check_said,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.gates import Felt
-from lab.model import Asked, Container, EjectedBy, Health, Place, Probe, Replica, Revision
+from lab.model import Asked, Check, Container, EjectedBy, Health, Place, Probe, Replica, Revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,8 @@ class Seen:
     address: str = ""
     exit_code: int | None = None
     oom: bool = False
+    check: Check | None = None
+    check_said: str = ""
     killed: bool = False
     """It had ended, or was killed by somebody else, before it could end as asked: what `stop` alone can tell."""
     overstayed: bool = False

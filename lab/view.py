@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab.model import Container, EjectedBy, Health, Place, Replica, ending_words
+from lab.model import Check, Container, EjectedBy, Health, Place, Replica, ending_words
 from lab.ports import Event, Hold
 
 
@@ -88,6 +88,8 @@ def _info(r: Replica, now_ns: int) -> str:
         return "not probed since the proxy came back"
     if r.place is Place.READY and r.ejected_by is EjectedBy.ERRORS:
         return "connection errors"
+    if r.check is Check.UNHEALTHY or (r.check and r.proven and r.place is Place.JOINING):
+        return f"healthcheck: {' '.join(filter(None, (r.check, r.check_said)))}"[:80]
     unwell = r.place is Place.JOINING or (r.place is Place.READY and r.health is Health.EJECTED)
     if unwell and r.probe and not r.probe.ok:
         return "last probe: " + _brief(r.probe.said)

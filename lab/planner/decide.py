@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from lab.gates import FELT, Judgement, Samples, judge
-from lab.model import Cause, Command, Ending, Health, OnFail, Replica, RolloutSpec, Strategy
+from lab.model import Cause, Check, Command, Ending, Health, OnFail, Replica, RolloutSpec, Strategy
 from lab.planner.acts import ENDS, EVERYTHING, REPAIRS, UNPREPARED, WATCHES, Leave, acts_of
 from lab.planner.decision import Decision, Over, Refused, Scaled, TryFailed, Turn, Wait
 from lab.planner.fleet import Fleet
@@ -178,6 +178,9 @@ class _Look:
             if deaths > spec.restarts and slot not in state.failed:
                 why = f"died after it was ready, {deaths} death{'' if deaths == 1 else 's'} in its slot"
                 yield TryFailed(slot=slot, replica="", reason=why, last=True)
+        for r in self.fleet.unhealthy.values():
+            said = f": {r.check_said}" if r.check_said else ""
+            yield self._try_failed(r.slot, r.name, f"never became ready: its healthcheck gave it up{said}")
         first = self.fleet.first_joiner()
         if first is not None and first.joined_ns is not None:
             since = max(first.joined_ns, spec.since_ns, state.since_ns)
@@ -187,6 +190,10 @@ class _Look:
 
     def _never_ready(self, r: Replica) -> str:
         why = f"never became ready within {self.spec.ready_timeout:g}s"
+        if r.proven and r.check is Check.STARTING:
+            return (
+                f"{why}: its probes pass, and its healthcheck has not yet (it needs a shorter interval, or more time)"
+            )
         flapping = f": its probes passed and failed in turn, {r.relapses} times"
         return why + (flapping if r.relapses >= MANY_RELAPSES else "")
 
@@ -327,7 +334,8 @@ class _Look:
             return Wait(on=f"{drain.name} to drain, {drain.in_flight} in flight{endless}", until_ns=drain.deadline_ns)
         if joiner is not None:
             since = max(joiner.joined_ns or 0, spec.since_ns, state.since_ns)
-            return Wait(on=f"{joiner.name} to become ready", until_ns=since + int(spec.ready_timeout * _NS))
+            what = "pass its healthcheck" if joiner.proven and joiner.check else "become ready"
+            return Wait(on=f"{joiner.name} to {what}", until_ns=since + int(spec.ready_timeout * _NS))
         if state.phase is Phase.BAKING and not fleet.ailing:
             return self._bake_rest()
         sick = next(chain(fleet.ailing.values(), (r for s in fleet.listed(Kind.SICK) for r in fleet.of(s))), None)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from lab.model import Container, Health, Place, Replica
+from lab.model import Check, Container, Health, Place, Replica
 from lab.planner.slots import NO_SLOT, Aim, Kind, Slot, slot_of
 
 T = TypeVar("T")
@@ -123,6 +123,8 @@ class Fleet:
         self.steps: dict[int, Slot] = {}
         self.restorable: dict[int, Replica] = {}
         self.ailing: dict[int, Replica] = {}
+        self.unhealthy: dict[int, Replica] = {}
+        """Slots whose replica was given up by its own healthcheck before it could join."""
         self._drains: list[tuple[int, str]] = []
         self._joins: list[tuple[int, str]] = []
         self.total = self.available = self.haunting = self.others = self.others_well = self.strangers = 0
@@ -167,6 +169,9 @@ class Fleet:
         sick = now.kept is not None and now.kept.place is Place.READY and not now.kept.available
         if sick or number in self.ailing:
             _put(self.ailing, number, now.kept if sick else None)
+        given_up = now.kept is not None and now.kept.place is Place.JOINING and now.kept.check is Check.UNHEALTHY
+        if given_up or number in self.unhealthy:
+            _put(self.unhealthy, number, now.kept if given_up else None)
         self._mind_deadlines(number, now)
 
     def _tally(self, slot: Slot, by: int) -> None:
@@ -193,7 +198,7 @@ class Fleet:
             if r.place is Place.DRAINING and r.container is Container.RUNNING:
                 heapq.heappush(self._drains, (r.deadline_ns or 0, r.name))
         kept = slot.kept
-        if kept is not None and kept.place is Place.JOINING and not kept.proven:
+        if kept is not None and kept.place is Place.JOINING and not kept.admissible:
             heapq.heappush(self._joins, (kept.joined_ns or 0, kept.name))
         while self._drains and not self._is_drain(*self._drains[0]):
             heapq.heappop(self._drains)
@@ -208,7 +213,7 @@ class Fleet:
 
     def _is_join(self, joined_ns: int, name: str) -> bool:
         r = self.by_name.get(name)
-        if r is None or r.place is not Place.JOINING or r.proven or (r.joined_ns or 0) != joined_ns:
+        if r is None or r.place is not Place.JOINING or r.admissible or (r.joined_ns or 0) != joined_ns:
             return False
         kept = self._slots[r.slot].kept
         return kept is not None and kept.name == name

@@ -137,7 +137,7 @@ def _next_step(r: Replica, *, wanted: bool, waits: bool) -> Verb | None:
             return Verb.STOP
         case Place.DRAINING:
             return None if waits else Verb.STOP
-        case Place.JOINING if wanted and r.proven:
+        case Place.JOINING if wanted and r.admissible:
             return Verb.ADMIT
         case Place.JOINING if not wanted:
             return Verb.RETIRE  # never ready: it costs no availability

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.errors import EngineError, GatewayError, LabError
 from lab.gates import Felt
-from lab.model import Asked, Command, Container, EjectedBy, Health, Place, Probe, Replica, Revision
+from lab.model import Asked, Check, Command, Container, EjectedBy, Health, Place, Probe, Replica, Revision
 from lab.ports import Event, Readiness, Routing, Seen, Sight
 from lab.proof.result import Change
 
@@ -204,6 +204,7 @@ class Eyes:
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "container": Container,
+    "check": Check,
     "place": Place,
     "health": Health,
     "ejected_by": EjectedBy,

@@ -6,9 +6,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
+import yaml
 
 from tests import shop
-from tests.e2e.conftest import LabCommand, assert_clean
+from tests.compose_v2 import environ_with
+from tests.e2e.conftest import ROOT, LabCommand, assert_clean
 
 pytestmark = pytest.mark.docker
 STARTED = ("--service", "web", "--readiness", "/health", "--app-port", "8000", "--paths", "/,/items,/stock,/report")
@@ -67,3 +69,62 @@ def test_its_own_services_run_beside_the_fleet_and_there_is_no_database_of_the_l
     assert {name.partition(".")[0] for name in names if name.startswith("web")} == {"web-1", "web-2", "web-3"}
     assert {name.rstrip("-_1") for name in names if not name.startswith("web")} == {"stock", "proxy", "load"}
     assert lab("migrate", "status").exit_code == 3
+
+
+CHECK = """
+[ $$SHOP_VERSION != 3.0 ] || { echo it has no queue; exit 1; }
+echo x >> /tmp/tries; [ $$(wc -l < /tmp/tries) -ge 3 ]
+"""
+"""A healthcheck that passes at the third time, long after the probes do, and of version 3.0 never."""
+
+
+@pytest.fixture(scope="module")
+def checked(new_lab: Callable[[str], LabCommand], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCommand]:
+    """On Compose v2, from a file of one's own in which the rolled service has a healthcheck."""
+    for version in ("1.0", "2.0", "3.0"):
+        shop.build(version)
+    file = tmp_path_factory.mktemp("own") / "compose.yaml"
+    manifest = yaml.safe_load((shop.FOLDER / "compose.yaml").read_text())
+    manifest["services"]["web"]["healthcheck"] = {"test": ["CMD-SHELL", CHECK], "interval": "1s", "retries": 3}
+    file.write_text(yaml.safe_dump(manifest))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PATH", environ_with("v2")["PATH"])
+        lab = new_lab("e2e-shop-v2")
+        lab.up("-f", str(file), "--replicas", "2", *STARTED)
+        yield lab
+    subprocess.run(["docker", "rmi", "shop:3.0"], capture_output=True, check=False)
+
+
+def test_on_compose_v2_it_is_rolled_under_its_own_locustfile_and_joins_once_docker_calls_it_healthy(
+    checked: LabCommand,
+) -> None:
+    own = ("--locustfile", str(shop.FOLDER / "shopper.py"), "--rate", "40", "--min-requests", "100")
+    there = checked.roll("roll", "--image", "shop:2.0", *own)
+
+    assert_clean(there)
+    assert "the app keeps no ledger" in " ".join(there["notes"])
+    run = ROOT / ".lab" / checked.project / "runs" / there["run"]["run"]
+    offered = [json.loads(line) for line in (run / "client.jsonl").read_text().splitlines()]
+    assert {row["cohort"] for row in offered if "cohort" in row} == {"look", "report"}
+    assert {made_by_compose(name)[0] for name in checked.containers if "web" in name} == {"2"}
+    rows = [json.loads(line) for line in checked("events", there["run"]["run"], "--json").out.splitlines()]
+    done = [row for row in rows if row["type"] == "act-done"]
+    at = {(row["data"]["verb"], row["data"]["replica"]): row["t_ns"] for row in done}
+    waited = [at["admit", name] - at["join", name] for verb, name in at if verb == "admit"]
+    assert len(waited) == 2
+    assert min(waited) > 2e9, "its probes pass within 1.5 s, its healthcheck not before 3"
+
+
+def test_one_that_docker_calls_unhealthy_never_joins_and_its_last_words_are_told(checked: LabCommand) -> None:
+    done = checked("roll", "--image", "shop:3.0", "--no-load")
+
+    assert done.exit_code == 1
+    assert "never became ready: its healthcheck gave it up: it has no queue" in done.err + done.out
+    assert {row["version"] for row in checked.status()["replicas"]} == {"2.0"}
+
+
+def made_by_compose(name: str) -> str:
+    form = '{{index .Config.Labels "com.docker.compose.version"}}'
+    return subprocess.run(
+        ["docker", "inspect", "--format", form, name], capture_output=True, text=True, check=True
+    ).stdout.strip()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.gates import Samples
-from lab.model import Container, Health, Place, Replica, RolloutSpec
+from lab.model import Check, Container, Health, Place, Replica, RolloutSpec
 from lab.planner import Decision, Fleet, Observations, RolloutState, Turn, decide
 
 NOTHING = Samples()
@@ -19,7 +19,17 @@ SHAPES: dict[str, dict[str, object]] = {
     "proven": {"place": Place.JOINING, "proven": True},
     "late": {"place": Place.JOINING, "joined_ns": NOW - 31 * SECOND},
     "late-proven": {"place": Place.JOINING, "joined_ns": NOW - 31 * SECOND, "proven": True},
+    "unchecked": {"place": Place.JOINING, "proven": True, "check": Check.STARTING},
+    "unchecked-late": {
+        "place": Place.JOINING,
+        "joined_ns": NOW - 31 * SECOND,
+        "proven": True,
+        "check": Check.STARTING,
+    },
+    "checked": {"place": Place.JOINING, "proven": True, "check": Check.HEALTHY},
+    "given-up": {"place": Place.JOINING, "check": Check.UNHEALTHY, "check_said": "no queue"},
     "ready": {"place": Place.READY},
+    "unhealthy": {"place": Place.READY, "check": Check.UNHEALTHY},
     "ejected": {"place": Place.READY, "health": Health.EJECTED},
     "ill": {"place": Place.READY, "health": Health.EJECTED, "ejected_ns": NOW - 29 * SECOND, "falls": 1},
     "ill-for-long": {"place": Place.READY, "health": Health.EJECTED, "ejected_ns": NOW - 31 * SECOND, "falls": 1},
@@ -171,6 +181,9 @@ WORKED = [
     ("a running one joins", 1, 1, 0, ["1.1 old ready", "1.2 new unrouted"], ["join 1.2"]),
     ("a joining one is waited for", 1, 1, 0, ["1.1 old ready", "1.2 new joining"], ["wait"]),
     ("a proven one is admitted", 1, 1, 0, ["1.1 old ready", "1.2 new proven"], ["admit 1.2"]),
+    ("one whose healthcheck has not passed is not", 1, 1, 0, ["1.1 old ready", "1.2 new unchecked"], ["wait"]),
+    ("and then it is", 1, 1, 0, ["1.1 old ready", "1.2 new checked"], ["admit 1.2"]),
+    ("once it serves its probes alone count", 1, 1, 0, ["1.1 old ready", "1.2 new unhealthy"], ["retire 1.1"]),
     ("its old one retires once the new one serves", 1, 1, 0, ["1.1 old ready", "1.2 new ready"], ["retire 1.1"]),
     ("an ejected new one lets no old one go", 1, 1, 0, ["1.1 old ready", "1.2 new ejected"], ["wait"]),
     ("nor does one that was not probed yet", 1, 1, 0, ["1.1 old ready", "1.2 new unproven"], ["wait"]),

@@ -89,11 +89,13 @@ def test_what_is_busy_is_left_alone() -> None:
 def test_a_wait_names_what_it_waits_for_and_until_when() -> None:
     drain = decided(fleet("1.1 old draining", "1.2 new ready"), spec(1, 1, 0))
     ready = decided(fleet("1.1 old ready", "1.2 new joining"), spec(1, 1, 0))
+    health = decided(fleet("1.1 old ready", "1.2 new unchecked"), spec(1, 1, 0))
     probes = decided(fleet("1.2 new ejected"), spec(1, 1, 0))
     first = decided(fleet("1.2 new unproven"), spec(1, 1, 0))
 
     assert drain == Wait(on="app-1.1 to drain, 0 in flight", until_ns=NOW + 30 * SECOND)
     assert ready == Wait(on="app-1.2 to become ready", until_ns=NOW - SECOND + 30 * SECOND)
+    assert health == Wait(on="app-1.2 to pass its healthcheck", until_ns=NOW - SECOND + 30 * SECOND)
     assert probes == Wait(on="app-1.2 to answer its probes again")
     assert first == Wait(on="app-1.2 to answer its probes, since the proxy came back")
 
@@ -104,6 +106,14 @@ def test_a_wait_names_what_it_waits_for_and_until_when() -> None:
         ("ill-for-long", "was not ready again within 30s"),
         ("ill-again", "was ready and not ready in turn, 3 times"),
         ("flapping", "never became ready within 30s: its probes passed and failed in turn, 40 times"),
+        ("given-up", "never became ready: its healthcheck gave it up: no queue"),
+        (
+            "unchecked-late",
+            (
+                "never became ready within 30s: its probes pass, and its healthcheck has not yet"
+                " (it needs a shorter interval, or more time)"
+            ),
+        ),
     ],
 )
 def test_who_does_not_stay_ready_fails_its_try(state: str, why: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from lab.model import Container, EjectedBy, Health, Place, Probe, Replica
+from lab.model import Check, Container, EjectedBy, Health, Place, Probe, Replica
 from lab.ports import Event, Hold
 from lab.view import FleetView, fleet_table, hold_note, progress_line, replica_view, state_of
 from tests.golden_files import check
@@ -39,6 +39,8 @@ EVERY_STATE = (
     replica("3.3", place=Place.DRAINING, in_flight=4, streams=1, websockets=2, deadline_ns=NOW + 9 * SECOND),
     replica("4.1", place=Place.REMOVABLE),
     replica("4.2", place=Place.JOINING, probe=MISTAKEN),
+    replica("4.3", place=Place.JOINING, proven=True, check=Check.STARTING),
+    replica("4.4", place=Place.JOINING, check=Check.UNHEALTHY, check_said="cannot reach the queue"),
     replica("5.1", health=Health.EJECTED, in_flight=1),
     replica("5.2", health=Health.EJECTED, ejected_by=EjectedBy.ERRORS),
     replica("5.3", health=Health.EJECTED, ejected_by=EjectedBy.PROBE, probe=probe(None, error="refused")),
