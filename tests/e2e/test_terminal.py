@@ -52,7 +52,9 @@ def test_a_rollout_is_paused_and_let_go_on_from_another_terminal_and_drops_nothi
         paused = lab("pause")
         status = lab.status()
         again = lab("pause")
+        still = lab("status", "--wait-for", "paused")
         resumed = lab("resume", "--json")
+        arrived = lab("status", "--wait-for", "v2", "--timeout", "60s", "--json")
         verdict = ended(roll)
 
     assert (paused.exit_code, again.exit_code, resumed.exit_code) == (0, 3, 0), paused.err + resumed.err
@@ -61,6 +63,9 @@ def test_a_rollout_is_paused_and_let_go_on_from_another_terminal_and_drops_nothi
     assert "lab resume" in " ".join(status["notes"])
     assert "[refused]" in again.err
     assert resumed.json["phase"] == "rolling"
+    assert (still.exit_code, arrived.exit_code) == (0, 0), still.err + arrived.err
+    assert [replica["version"] for replica in arrived.json["replicas"]] == ["v2", "v2"]
+    assert "waiting    for        the roll to v2 is rolling" in arrived.err
     assert_clean(verdict)
 
 
