@@ -4,14 +4,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.durations import age_words
+
 BUILD_SECONDS = 3600.0
 """Longer than any build: what is older is not being built on."""
 LABEL, COMPOSE = "rollinglab.", "com.docker.compose."
+OURS = "rollinglab-"
+"""Begins every name that our images have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """One thing to remove. `kind`: container, lab or image; of a lab everything goes that carries its name."""
+    """One thing to remove. `kind`: container, lab, image or run; of a lab everything goes that carries its name."""
 
     kind: str
     name: str
@@ -69,6 +73,35 @@ def nameless_images(rows: Iterable[Mapping[str, Any]], now: float) -> list[Left]
         )
         for row in rows
         if (row.get("Labels") or {}).get(LABEL + "part") and now - float(row["Created"]) > BUILD_SECONDS
+    ]
+
+
+def unused_images(
+    rows: Iterable[Mapping[str, Any]], *, used: frozenset[str], wanted: frozenset[str], now: float, age: float
+) -> list[Left]:
+    """Images of ours that have a name, and that nobody runs or would run. Younger ones than `age` seconds stay.
+
+    `rows`: as the engine lists images. `used`: ids of those that a container or a revision to go back to was made of.
+    `wanted`: the names that the code of a checkout would ask for.
+    """
+    found = []
+    for row in rows:
+        names = [str(name) for name in row.get("RepoTags") or [] if name != "<none>:<none>"]
+        ours = bool(names) and all(name.startswith(OURS) for name in names) and LABEL + "part" in (row["Labels"] or {})
+        old = now - float(row["Created"])
+        if ours and old >= age and row["Id"] not in used and not wanted.intersection(names):
+            why = f"no lab uses it, made {age_words(old)} ago"
+            found += [Left(kind="image", name=name, id=name, why=why) for name in names]
+    return found
+
+
+def old_runs(runs: Mapping[str, float], *, going_on: frozenset[str], now: float, age: float) -> list[Left]:
+    """Runs whose folder nobody has touched for `age` seconds: name -> when it was. The newest is always kept."""
+    newest = max(runs, default="")
+    return [
+        Left(kind="run", name=name, id=name, why=f"ended {age_words(now - touched)} ago")
+        for name, touched in sorted(runs.items())
+        if now - touched >= age and name not in going_on and name != newest
     ]
 
 

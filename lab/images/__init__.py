@@ -12,6 +12,7 @@ from lab.images.ensure import (
     find_all,
     obtain,
     silent,
+    wanted_by,
 )
 from lab.images.parts import Part
 from lab.images.store import Progress
@@ -32,4 +33,5 @@ __all__ = [
     "obtain",
     "save",
     "silent",
+    "wanted_by",
 ]

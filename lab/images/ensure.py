@@ -1,8 +1,11 @@
 """All five images at once: nothing to do when they are there, as much side by side as two cores allow when not."""
 
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab.images import bases, parts
 from lab.images.bases import Kind
@@ -61,6 +64,19 @@ def find_all(store: Store) -> Images | None:
     if not all(store.has(reference) for reference in found.values()):
         return None
     return _images(python, postgres, found)
+
+
+def wanted_by(roots: Iterable[Path]) -> frozenset[str] | None:
+    """What the code of these clones would run on. None: there is no base image, so that nobody can tell."""
+    with Store.open() as store:
+        python = bases.find(store, Kind.PYTHON)
+        if not python:
+            return None
+        wanted, base = set(), store.fingerprint(python)
+        for root in roots:
+            with suppress(OSError, KeyError):  # no clone any more, or one of another make
+                wanted |= {parts.source(part, root).reference(base) for part in Part}
+        return frozenset(wanted)
 
 
 def ensure_base(kind: Kind, progress: Progress = silent) -> str:

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from lab.assembly import Lab
 from lab.images import Kind, ensure_base
 from lab.lease import this_machine, this_process
 from lab.ownership import owner_to_text
+from lab.project import project_at
 from lab.testing.factory import Factory
 from tests.e2e.conftest import ROOT, LabCommand, docker_names
 
 pytestmark = pytest.mark.docker
 README = (ROOT / "README.md").read_text()
 OWNED = "label=rollinglab.owner"
+EMPTY_TAR = bytes(10_240)
 
 
 @pytest.fixture
@@ -227,3 +230,23 @@ def test_gc_finds_the_lab_of_a_run_that_was_killed_and_leaves_one_that_was_kept(
 
     (left,) = (one for one in found if one["name"].startswith(("lab-t-dead-", "lab-t-kept-")))
     assert (left["name"], left["why"]) == (f"lab-{names[0]}", "the process that it belonged to is gone")
+
+
+def test_gc_finds_an_image_of_ours_that_no_lab_uses_and_none_that_a_container_was_made_of() -> None:
+    """The engine's own list and refusal; the real removal is of these two alone, by the piece that gc removes with."""
+    names = [f"rollinglab-of-a-test:{os.getpid()}-{which}" for which in ("unused", "used")]
+    host, lab = Lab(project=project_at(ROOT, "default")).host, LabCommand("e2e-gc")
+    try:
+        for name in names:
+            words = ["--change", "LABEL rollinglab.part=of-a-test", "--message", name, "-", name]
+            subprocess.run(["docker", "import", *words], input=EMPTY_TAR, check=True, capture_output=True)
+        made = subprocess.check_output(["docker", "create", names[1], "none"], text=True).strip()
+        found = {one["id"]: one for one in lab("gc", "--dry-run", "--older-than", "0s", "--json").json["found"]}
+        removed = [host.remove_image(name) for name in names]
+        subprocess.run(["docker", "rm", made], check=True, capture_output=True)
+    finally:
+        subprocess.run(["docker", "rmi", *names], check=False, capture_output=True)
+
+    assert found[names[0]]["why"] == "no lab uses it, made less than a minute ago"
+    assert names[1] not in found
+    assert removed == [True, False]

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from lab.leftovers import Left, abandoned_containers, abandoned_labs, left_lines, nameless_images
+from lab.leftovers import (
+    Left,
+    abandoned_containers,
+    abandoned_labs,
+    left_lines,
+    nameless_images,
+    old_runs,
+    unused_images,
+)
 from tests.golden_files import check
 
 HOURS = 3600.0
@@ -75,10 +83,49 @@ def test_an_image_is_nobody_s_when_it_is_ours_nameless_and_older_than_any_build(
     assert bool(nameless_images([it], 10 * HOURS)) is left
 
 
+def named(*names: str, age: float = 2 * HOURS, **labels: str) -> dict[str, Any]:
+    labels = labels or {"rollinglab.part": "app"}
+    return {"Id": "sha256:1", "RepoTags": list(names), "Created": 10 * HOURS - age, "Labels": labels}
+
+
+@pytest.mark.parametrize(
+    ("it", "left"),
+    [
+        (named("rollinglab-app:1"), ["rollinglab-app:1"]),
+        (named("rollinglab-app:1", "rollinglab-app:2"), ["rollinglab-app:1", "rollinglab-app:2"]),
+        (named("rollinglab-app:1", age=0.5 * HOURS), []),
+        (named("rollinglab-app:1", "shop:1.0"), []),  # somebody has named it, so that it is theirs
+        (named("shop:1.0"), []),
+        (named("rollinglab-python:1", other="label"), []),
+        (named("<none>:<none>"), []),
+    ],
+)
+def test_an_image_is_nobody_s_when_it_is_ours_by_label_and_name_and_no_lab_needs_it(
+    it: dict[str, Any], left: list[str]
+) -> None:
+    def found(used: str = "", wanted: str = "") -> list[str]:
+        needed = {"used": frozenset({used}), "wanted": frozenset({wanted})}
+        return [one.id for one in unused_images([it], **needed, now=10 * HOURS, age=HOURS)]
+
+    assert found() == left
+    assert found(used="sha256:1") == []
+    assert found(wanted="rollinglab-app:1") == []
+
+
+def test_runs_go_when_they_are_old_and_neither_the_last_nor_under_way() -> None:
+    runs = {"20261101-a": 0.0, "20261102-b": 1 * HOURS, "20261103-c": 9 * HOURS, "20261104-d": 2 * HOURS}
+
+    left = old_runs(runs, going_on=frozenset({"20261102-b"}), now=50 * HOURS, age=42 * HOURS)
+
+    assert [(one.kind, one.id, one.why) for one in left] == [("run", "20261101-a", "ended 2 days ago")]
+    assert old_runs({}, going_on=frozenset(), now=0, age=0) == []
+
+
 def test_what_is_left_reads_as_its_golden_file() -> None:
     found = [
         Left(kind="container", name="lab-default_app_1", id="1", why="made for a revision, and never started"),
         Left(kind="lab", name="lab-ci-7", id="2", why="its checkout /builds/7 is gone"),
+        Left(kind="image", name="rollinglab-app:0f2c", id="3", why="no lab uses it, made 3 days ago"),
     ]
     parts = [left_lines(found, removed=False), left_lines(found[:1], removed=True), left_lines([], removed=True)]
 

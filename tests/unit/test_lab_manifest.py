@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.durations import seconds
+from lab.durations import age, age_words, seconds
 from lab.errors import LabError, UsageError
 from lab.load_choice import LoadSpec
 from lab.manifest import Manifest, read_manifest
@@ -394,6 +394,19 @@ def test_a_duration_reads_as_compose_reads_it(text: str, expected: float) -> Non
 def test_anything_else_is_no_duration(text: object) -> None:
     with pytest.raises(ValueError, match="is not a duration such as 500ms"):
         seconds(text)
+
+
+def test_an_age_may_be_said_in_days_and_is_told_in_the_largest_unit() -> None:
+    assert [age(text) for text in ("7d", "12h", "0s")] == [604_800, 43_200, 0]
+    assert [age_words(old) for old in (59, 60, 7199, 86_400, 200_000)] == [
+        "less than a minute",
+        "1 minute",
+        "1 hour",
+        "1 day",
+        "2 days",
+    ]
+    with pytest.raises(ValueError, match="is not a duration"):
+        age("1.5d")
 
 
 def test_how_a_version_is_told_its_database_may_name_only_what_there_is(tmp_path: Path) -> None:
