@@ -278,3 +278,80 @@ def test_the_page_of_bad_days_names_errors_that_there_are() -> None:
 
     assert named
     assert {name for name in named if f'"{name}"' not in source} == set()
+
+
+HELD = {
+    "a version that does not exist": (
+        "unit/test_lab_cli.py::test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_named"
+    ),
+    "a command that does not exist": "unit/test_lab_cli.py::test_a_line_that_cannot_be_meant_is_wrong_usage",
+    "a fleet of none": "unit/test_lab_cli.py::test_a_value_that_cannot_be_meant_is_wrong_usage",
+    "a batch of none": "unit/test_lab_plan.py::test_what_cannot_be_meant_is_refused_with_the_reason",
+    "both budgets zero": "unit/test_lab_plan.py::test_what_cannot_be_meant_is_refused_with_the_reason",
+    "`--batch`, `--max-surge` and `--like` mixed": (
+        "unit/test_lab_shape.py::test_what_no_fleet_can_be_given_is_wrong_usage_for_every_command_without_an_engine"
+    ),
+    "times that cannot be meant together": (
+        "unit/test_lab_shape.py::test_times_that_cannot_be_meant_together_are_refused_without_an_engine"
+    ),
+    "the manifest is garbled, or has a key that is not known": (
+        "unit/test_lab_manifest.py::test_a_broken_manifest_is_told_with_its_file_and_what_is_wrong"
+    ),
+    "the journal is garbled": "unit/test_lab_journal.py::test_a_garbled_file_is_refused_and_left_untouched",
+    "the port is taken": "unit/test_bad_days.py::test_up_says_who_has_its_port_before_it_starts_anything",
+    "Docker does not run": (
+        "unit/test_bad_days.py::test_an_engine_that_does_not_run_is_told_from_one_that_cannot_be_reached"
+    ),
+    "Docker runs, and may not be asked": (
+        "unit/test_bad_days.py::test_an_engine_that_may_not_be_asked_is_told_as_that_whoever_else_is_silent"
+    ),
+    "something answers there, or it is too far away": (
+        "unit/test_bad_days.py::test_an_engine_that_does_not_run_is_told_from_one_that_cannot_be_reached"
+    ),
+    "there is no lab, or its proxy or database is gone": (
+        "unit/test_bad_days.py::test_no_lab_or_a_proxy_that_is_gone_is_told_with_the_way_to_have_it_again"
+    ),
+    "the lab belongs to another checkout": (
+        "unit/test_bad_days.py::test_a_lab_of_another_checkout_is_told_with_its_folder"
+    ),
+    "an image is missing": "e2e/test_own_app.py::test_an_image_that_is_nowhere_is_refused_before_anything_is_touched",
+    "another command is at work": (
+        "component/test_lab_lease.py::test_a_second_holder_is_refused_with_the_name_of_the_first"
+    ),
+    "a rollout has not ended": (
+        "e2e/test_bad_days.py::test_a_proxy_whose_container_is_removed_pauses_the_roll_and_up_and_resume_end_it"
+    ),
+    "the disk fills": (
+        "component/test_lab_full_disk.py::"
+        "test_a_full_disk_ends_the_rollout_before_its_next_step_and_with_room_it_goes_on"
+    ),
+    "the proxy is killed": (
+        "e2e/test_main_job.py::test_a_proxy_killed_during_a_roll_leaves_a_verdict_and_a_roll_that_goes_on"
+    ),
+    "the proxy's container is removed": (
+        "e2e/test_bad_days.py::test_a_proxy_whose_container_is_removed_pauses_the_roll_and_up_and_resume_end_it"
+    ),
+    "the database, or another service beside the fleet, is gone": (
+        "e2e/test_bad_days.py::test_a_database_that_is_gone_pauses_the_roll_and_blames_no_version"
+    ),
+    "the engine does not answer": (
+        "unit/test_engine_promises.py::test_a_short_failure_of_the_environment_is_waited_out"
+    ),
+    "the machine sleeps, or the clock jumps": "unit/test_engine_promises.py::test_a_clock_that_jumps_fails_no_version",
+    "the wall clock jumps": "unit/test_bad_days.py::test_nothing_but_names_and_what_is_shown_asks_the_wall_clock",
+    "Ctrl-C": "e2e/test_terminal.py::test_an_interrupted_rollout_is_gone_on_with_by_a_run_of_its_own",
+    "the command is killed": "e2e/test_crashes.py::test_killed_there_the_roll_goes_on_and_ends_as_if_nothing_had_been",
+    "`lab up` or `lab down` is interrupted or killed, anywhere": (
+        "e2e/test_interrupted.py::test_killed_while_its_replicas_start_the_next_up_does_the_rest"
+    ),
+}
+"""What stands on the page, and the test that holds it; the last one in full is `make soak-updown`."""
+
+
+def test_each_row_of_the_page_is_held_by_a_test() -> None:
+    rows = re.findall(r"^\| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
+    files = {name: (ROOT / "tests" / name).read_text() for name in {test.partition("::")[0] for test in HELD.values()}}
+    tests = (test.partition("::") for test in HELD.values())
+
+    assert [row for row in rows if row not in {"what is wrong", "what happens"}] == list(HELD)
+    assert [test for file, _, test in tests if f"def {test}(" not in files[file]] == []
