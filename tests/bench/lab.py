@@ -20,7 +20,12 @@ PROJECT = "bench"
 
 
 def main() -> int:
-    rows: dict[str, Callable[[], float]] = {"help": _help, "up-from-down": _from_down, "up-when-up": _when_up}
+    rows: dict[str, Callable[[], float]] = {
+        "help": _help,
+        "up-from-down": _from_down,
+        "up-when-up": _when_up,
+        "reset-after-roll": _reset,
+    }
     try:
         missed = [name for name, measure in rows.items() if not _row(name, measure)]
         _lab("down")
@@ -53,6 +58,11 @@ def _from_down() -> float:
 
 def _when_up() -> float:
     return _timed([*LAB, "up", "--project", PROJECT])
+
+
+def _reset() -> float:
+    _lab("roll", "v2", "--no-load")
+    return _timed([*LAB, "reset", "--project", PROJECT])
 
 
 def _first() -> float:
