@@ -9,6 +9,9 @@ WORDS = ("idle", "paused", "stable")
 """Anything else is the name of a version: stable, and that one."""
 
 
+_STAGES = {"begun": "about to begin", "unjudged": "over and not judged yet"}
+
+
 class Standing(StrEnum):
     REACHED = "reached"
     ON_ITS_WAY = "on its way"
@@ -74,7 +77,7 @@ def _named(view: FleetView) -> str:
         return f"the load of {it.run} is under way"
     there = sum(r.version == it.to and r.state == "ready" for r in view.replicas)
     why = f" ({it.reason})" if it.reason else ""
-    phase = "paused" if _is_paused(view) else view.phase if view.phase != "idle" else str(it.stage)
+    phase = "paused" if _is_paused(view) else _STAGES.get(str(it.stage), view.phase)
     return f"the {it.kind} to {it.to} is {phase}{why}, {there} of {view.replicas_wanted} replicas run {it.to}"
 
 

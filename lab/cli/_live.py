@@ -4,12 +4,14 @@ It is `lab status` once more: the same view-model, read anew by a thread of its 
 """
 
 import asyncio
+import os
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lab.cli import _output
@@ -96,7 +98,7 @@ class _Painter:
         lab, began, over = Lab(project=self._project), time.monotonic(), False
         while not over:
             over = self._over.wait(REPAINT_SECONDS)
-            view = _seen(lab)
+            view = _without_self(_seen(lab))
             frame = live_frame(view, list(self._lines), seconds=time.monotonic() - began)
             live.update(painted(frame), refresh=True)
 
@@ -113,6 +115,14 @@ def painted(frame: Sequence[str]) -> "Text":
 
 _STYLES = ((r"\bv1\b", "#0072B2"), (r"\bv2[\w.-]*", "#E69F00"), (r"✖ \w+", "bold"), (r"\b[1-9]\d* dropped", "bold"))
 """Blue and orange: told apart by those who do not see red from green (Okabe and Ito)."""
+
+
+def _without_self(view: "FleetView | None") -> "FleetView | None":
+    """Whoever looks at a command's own view knows that it is at work."""
+    if view is None:
+        return None
+    own = f"(pid {os.getpid()})"
+    return replace(view, notes=tuple(n for n in view.notes if not (n.startswith("being changed by ") and own in n)))
 
 
 def _seen(lab: "Lab") -> "FleetView | None":

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import LabCommand, assert_clean
+from tests.pty_terminal import CTRL_C, HIDDEN, Left, PtyTerminal
 
 pytestmark = pytest.mark.docker
 SMALL = ("--rate", "60", "--min-requests", "100", "--json")
@@ -43,6 +44,21 @@ def ended(roll: "subprocess.Popen[str]") -> Any:
     return verdict
 
 
+def painting(lab: LabCommand, *words: str, **environ: str) -> PtyTerminal:
+    """The command in a terminal, live."""
+    known = {name: value for name, value in lab._environ().items() if name not in {"CI", "NO_COLOR", "FORCE_COLOR"}}
+    footer = "Ctrl-C pauses after the step at hand"
+    return PtyTerminal(lab._argv(words), {**known, **environ}, frame=footer)
+
+
+def verdict_in(left: Left) -> Any:
+    assert left.out, left.painted.decode(errors="replace")[-2000:]
+    verdict = json.loads(left.out)
+    assert verdict.get("schema") == "lab.verdict/1", left.out
+    assert verdict["exit_code"] == left.exit_code
+    return verdict
+
+
 def versions(lab: LabCommand) -> list[str]:
     return [r["version"] for r in lab.status()["replicas"]]
 
@@ -65,7 +81,7 @@ def test_a_rollout_is_paused_and_let_go_on_from_another_terminal_and_drops_nothi
     assert resumed.json["phase"] == "rolling"
     assert (still.exit_code, arrived.exit_code) == (0, 0), still.err + arrived.err
     assert [replica["version"] for replica in arrived.json["replicas"]] == ["v2", "v2"]
-    assert "waiting    for        the roll to v2 is rolling" in arrived.err
+    assert "waiting    for        the roll to v2 is " in arrived.err
     assert_clean(verdict)
 
 
@@ -114,13 +130,26 @@ def test_a_controller_that_stands_still_is_named_and_killed_its_run_goes_on_as_t
 
 
 def test_an_interrupted_rollout_is_gone_on_with_by_a_run_of_its_own(lab: LabCommand) -> None:
-    with rolling(lab, "roll", "v2") as roll:
-        roll.send_signal(signal.SIGINT)
-        first = ended(roll)
+    """Both in a terminal: its view is repainted there, Ctrl-C is typed, and it is as before afterwards."""
+    with painting(lab, "roll", "v2", *SMALL, TERM="xterm-256color") as roll:
+        roll.until("draining")
+        roll.type(CTRL_C)
+        coloured = roll.ended()
+    first = verdict_in(coloured)
     refused = lab("pause")
 
-    verdict = lab.roll("resume")
+    with painting(lab, "resume", "--ascii", "--json", TERM="xterm-256color", NO_COLOR="1") as resume:
+        plain = resume.ended()
+    verdict = verdict_in(plain)
 
+    for left in (coloured, plain):
+        assert left.restored
+        assert HIDDEN in left.painted
+        assert left.frames > 2
+        assert b"being changed by" not in left.painted, "by itself, that is"
+        assert left.frames <= 5 * left.seconds + 1, f"{left.frames} frames in {left.seconds:.1f} s"
+    assert (coloured.coloured, plain.coloured) == (True, False)
+    assert ("✔ ready".encode() in coloured.painted, plain.painted.isascii()) == (True, True)
     assert (first["exit_code"], refused.exit_code) == (130, 3)
     assert "was interrupted" not in refused.out
     assert "lab resume" in refused.err

@@ -92,6 +92,7 @@ def test_it_is_shown_as_soon_as_it_is_there(goal: str, looks: list[FleetView | L
         ("v2", [HALF, OLD], "all 2 replicas run v1"),  # it was taken back
         ("v2", [HALF, PAUSED], "the roll to v2 is paused (asked by an operator), 1 of 2 replicas run v2, and waits"),
         ("idle", [HALF, LEFT], "1 of 2 replicas run v2, and nobody runs it"),
+        ("idle", [replace(NEW, rollout=replace(ROLL, stage="unjudged", pid=None))], "is over and not judged yet"),
         ("stable", [LEFT], "and nobody runs it"),
         ("paused", [HALF, NEW], "the rollout ended; 2 of 2 replicas are ready"),
         ("paused", [LEFT], "and nobody runs it"),
