@@ -23,6 +23,8 @@ START_SECONDS = 40.0
 MEMORY = 768 * 1024 * 1024
 WORKER_MEMORY = 100 * 1024 * 1024
 """Each one more than the first."""
+WEB_PORT = 8089
+"""Of Locust's page, inside the load's container."""
 PRECEDENCE = 8192
 """Eight times a replica's: where processors are scarce, the instrument is served before what it measures."""
 RUNS = "/runs"
@@ -49,6 +51,8 @@ class LoadPlan:
     paths: str = ""
     alive: str = "/livez"
     tell_answers: bool = False
+    web: int | None = None
+    """The port of 127.0.0.1 on which Locust's own page is to be seen meanwhile."""
 
     def arguments(self, target: str) -> list[str]:
         pairs: dict[str, object] = {
@@ -250,10 +254,14 @@ class ContainerSource:
             inside = f"{plan.run}/locustfile.py"
             files[inside] = Path(plan.locustfile).read_bytes()
             plan = replace(plan, locustfile=f"{RUNS}/{inside}")
+        exposed: dict[str, object] = {f"{WEB_PORT}/tcp": {}} if plan.web else {}
+        shown = ["--web-port", str(WEB_PORT), "--web-host", "0.0.0.0"] if plan.web else []
         body = {
             "Image": self._image,
-            "Cmd": ["python", "-m", "loadtest", *plan.arguments(self._target)],
+            "Cmd": ["python", "-m", "loadtest", *plan.arguments(self._target), *shown],
+            "ExposedPorts": exposed,
             "HostConfig": {
+                "PortBindings": _published(plan.web),
                 "NetworkMode": f"{self._compose_name}_default",
                 "Binds": [f"{self._compose_name}_runs:{RUNS}"],
                 "ReadonlyRootfs": True,
@@ -291,6 +299,10 @@ class ContainerSource:
         return self._host.logs(self._container, tail=5).decode(errors="replace").strip()
 
 
+def _published(port: int | None) -> dict[str, list[dict[str, str]]]:
+    return {f"{WEB_PORT}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]} if port else {}
+
+
 class HostSource:
     """`python -m loadtest` on this host, through the published port: for writing locustfiles.
 
@@ -306,6 +318,7 @@ class HostSource:
 
     def start(self, plan: LoadPlan) -> Iterable[bytes]:
         flags = [*plan.arguments(self._target), "--runs-dir", str(self._folder), "--published-port"]
+        flags += ["--web-port", str(plan.web)] if plan.web else []
         argv = [sys.executable, "-m", "loadtest", *flags]
         with (self._folder / "load.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -205,6 +205,11 @@ def _started(d: Mapping[str, Any]) -> tuple[str, str, str]:
     return d["kind"], "started", f"{d['from'] or 'nothing'} -> {d['to']}   {how}"
 
 
+def _load_started(d: Mapping[str, Any]) -> tuple[str, str, str]:
+    page = f", Locust's own page on http://127.0.0.1:{d['web']}" if d.get("web") else ""
+    return "load", "started", f"{d['rate']:g} requests/s{page}"
+
+
 def _waiting(d: Mapping[str, Any]) -> tuple[str, str, str]:
     left = f", {d['left']:.0f}s left" if d["left"] is not None else ""
     return "waiting", "for", f"{d['on']}{left}"
@@ -265,7 +270,7 @@ _SAY: dict[str, Callable[[Mapping[str, Any]], tuple[str, str, str] | None]] = {
     "version-failed": lambda d: ("roll", "failed", d["reason"]),
     "turned-back": lambda d: ("roll", "back to", d["version"]),
     "schema-step": lambda d: ("schema", d["phase"], d["what"]),
-    "load-started": lambda d: ("load", "started", f"{d['rate']:g} requests/s"),
+    "load-started": _load_started,
     "mix-seen": lambda d: ("data", d["fault"], mix_words(d)),
     "waiting": _waiting,
     "phase-changed": _turned,

@@ -128,7 +128,7 @@ def _close(ledger: Ledger, status: Status, figures: Figures, *, reason: str, com
 def _page(environment: LabEnvironment, settings: Settings) -> Callable[[], None] | None:
     if not settings.web_port:
         return None
-    page = environment.create_web_ui("127.0.0.1", settings.web_port)
+    page = environment.create_web_ui(settings.web_host, settings.web_port)
     return page.stop
 
 

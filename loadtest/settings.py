@@ -30,6 +30,7 @@ class Settings:
     answer_within_s: float
     slow_s: float | None
     web_port: int | None
+    web_host: str
     cohorts: Mapping[str, float]
     shape: str
     locustfile: Path | None
@@ -84,7 +85,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> S
     add("--slow-s", type=_above_zero, help="how long a slow request takes; from 2.5 s on, by the rate, unless given")
     add("--pool", type=_count, default=2000, help="turns in flight at most, in each process; beyond it: not sent")
     add("--answer-within-s", type=_above_zero, default=15.0, help="how long to wait for the target at the start")
-    add("--web-port", type=int, help="serve Locust's own web page on this port of 127.0.0.1")
+    add("--web-port", type=int, help="serve Locust's own web page on this port")
+    add("--web-host", default="127.0.0.1", help="and on this address")
     add("--tell-answers", action="store_true", help="print when each good answer was due, and how long it took")
     add("--check", action="store_true", help="only say whether it can be offered: exit 0 or 2")
     add("--worker", type=int, help=argparse.SUPPRESS)

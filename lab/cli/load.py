@@ -25,6 +25,10 @@ def run(
     requests: Annotated[
         int | None, typer.Option("--requests", help="How many requests it offers at most.", metavar="N")
     ] = None,
+    web: Annotated[
+        int | None,
+        typer.Option("--web", help="Show Locust's own page on this port of 127.0.0.1 meanwhile.", metavar="PORT"),
+    ] = None,
     project: Project = "default",
     json: Json = False,
     quiet: Quiet = False,
@@ -32,7 +36,7 @@ def run(
     """Offer traffic to the fleet as it stands, roll nothing, and judge it as a roll is judged."""
     from lab.operations.load import LoadRequest, run_load
 
-    request = LoadRequest(choice=load, seconds=_seconds(duration), requests=requests)
+    request = LoadRequest(choice=load, seconds=_seconds(duration), requests=requests, web=web)
     done = asyncio.run(run_load(open_lab(project), request, listen=_output.events(quiet=quiet)))
     return show_run(done, as_json=json)
 

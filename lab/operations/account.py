@@ -15,6 +15,7 @@ class Account:
     """`steps`: the schema's phases that are reached before the rollout begins. `measured` False: there is no load.
 
     `seconds`, `requests`: after so much of it the load ends by itself, and the run with it. None: it goes on.
+    `web`: the port of Locust's own page.
     """
 
     command: Command
@@ -29,6 +30,7 @@ class Account:
     load: LoadSpec = field(default_factory=LoadSpec)
     seconds: float | None = None
     requests: int | None = None
+    web: int | None = None
     continues: str | None = None
 
 

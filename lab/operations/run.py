@@ -192,6 +192,7 @@ class Run:
             plan,
             max_seconds=account.seconds or plan.max_seconds,
             max_requests=account.requests or plan.max_requests,
+            web=account.web,
             tell_answers=any(gate.measure is Measure.LATENCY for gate in account.spec.gates),
         )
         if lab.manifest.around.own:
@@ -218,7 +219,8 @@ class Run:
                 return False
         await load.start()
         plan = load.plan
-        self._note(clock, "load-started", rate=plan.rate, replicas=plan.replicas, seed=plan.seed)
+        page = {"web": plan.web} if plan.web else {}
+        self._note(clock, "load-started", rate=plan.rate, replicas=plan.replicas, seed=plan.seed, **page)
         return True
 
     async def _finish(self, load: Load, clock: OffsetClock) -> None:

@@ -26,7 +26,7 @@ def start_static(lab: Lab, made: Images, told: Told) -> bool:
     if all(name in static and (static[name].running or static[name].done) for name in around.statics):
         return False
     if not (PROXY in static and static[PROXY].running):
-        _check_port(lab)
+        refuse_taken_port(lab, lab.port, fix=f"stop that, or choose another port: lab up --port {lab.port + 1}")
     with heartbeat(told, "compose", "Compose to start what runs beside the fleet", CALL_SECONDS):
         lab.compose(made).start_static(around.statics)
     told("network", f"{lab.project.compose_name}_default", time.monotonic() - began)
@@ -81,10 +81,8 @@ def _last_lines(lab: Lab, name: str) -> str:
     return lab.host.logs(one.container_id, tail=10).decode(errors="replace").strip() if one else ""
 
 
-def _check_port(lab: Lab) -> None:
-    if not is_free(lab.port):
-        raise LabError(
-            id="port-taken",
-            what=f"port {lab.port} of 127.0.0.1 is taken by {port_owner(lab.port, lab.host.everybody())}",
-            fix=f"stop that, or choose another port: lab up --port {lab.port + 1}",
-        )
+def refuse_taken_port(lab: Lab, port: int, *, fix: str) -> None:
+    """LabError that names who has it."""
+    if not is_free(port):
+        owner = port_owner(port, lab.host.everybody())
+        raise LabError(id="port-taken", what=f"port {port} of 127.0.0.1 is taken by {owner}", fix=fix)

@@ -1,11 +1,14 @@
 """Traffic without a roll: judged as a roll is, one at a time, by one's own users, and in doubt when it was starved."""
 
 import json
+import os
+import socket
 import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -46,13 +49,18 @@ def test_a_load_of_one_s_own_users_is_judged_as_a_roll_is_and_meanwhile_no_other
     lab: LabCommand, tmp_path: Path
 ) -> None:
     (tmp_path / "clerk.py").write_text(CLERK)
+    page = free_port()
     words = ("--duration", "8s", "--arrivals", "poisson", "--workers", "2", "--seed", "3", "--rate", "60")
     running = lab.begin(
-        "load", "run", *words, "--locustfile", str(tmp_path / "clerk.py"), "--min-requests", "200", "--json"
+        *("load", "run", *words, "--locustfile", str(tmp_path / "clerk.py"), "--min-requests", "200"),
+        *("--web", str(page), "--json"),
     )
     try:
         assert running.stderr is not None
-        assert "load       started    60 requests/s" in running.stderr.readline()
+        said = running.stderr.readline()
+        assert f"load       started    60 requests/s, Locust's own page on http://127.0.0.1:{page}" in said
+        with urlopen(f"http://127.0.0.1:{page}/stats/requests", timeout=10) as shown:
+            assert json.load(shown)["state"] == "running"
         others = [lab.begin(*line) for line in (("roll", "v2"), ("load", "run"), ("pause",))]
         said = [other.communicate(timeout=60)[1] for other in others]
         out, err = running.communicate(timeout=60)
@@ -73,6 +81,22 @@ def test_a_load_of_one_s_own_users_is_judged_as_a_roll_is_and_meanwhile_no_other
     assert (run_of(verdict) / "locustfile.py").read_text() == CLERK
     assert verdict["run"]["run"] in lab("report", "--list").out
     assert f"lab load run --duration 8s --project {lab.project}" in lab("report", "--format", "md").out
+
+
+def test_a_page_on_a_port_that_is_taken_is_refused_and_its_owner_named(lab: LabCommand) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = lab("load", "run", "--web", str(port))
+    assert (done.exit_code, "[port-taken]" in done.err) == (3, True), done.err
+    assert f"port {port} of 127.0.0.1 is taken by " in done.err
+    assert f"(pid {os.getpid()})" in done.err
+    assert f"--web {port + 1}" in done.err
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 def test_a_load_that_is_kept_from_its_processor_ends_without_a_verdict_and_never_passes(lab: LabCommand) -> None:
@@ -103,6 +127,37 @@ def test_a_load_that_is_kept_from_its_processor_ends_without_a_verdict_and_never
     assert "ms or more after it was due (limit 50 ms)" in reasons["schedule-lag"]["message"]
     assert "--rate" in reasons["schedule-lag"]["fix"]
     assert lab("resume").exit_code == 3, "there is nothing left to go on with"
+
+
+def test_a_roll_whose_load_is_kept_from_its_processor_is_done_and_has_no_verdict(lab: LabCommand) -> None:
+    with lab.begin("roll", "v2", "--batch", "3", "--min-requests", "100", "--json") as rolling:
+        assert rolling.stderr is not None
+        assert any("draining" in line for line in rolling.stderr)
+        processor(f"lab-{lab.project}-load", "1000")
+        threading.Event().wait(2)
+        processor(f"lab-{lab.project}-load", "-1")
+        verdict = json.loads(rolling.communicate(timeout=120)[0])
+    assert (verdict["outcome"], verdict["exit_code"], rolling.returncode) == ("inconclusive", 4, 4), verdict["drops"]
+    assert (verdict["run"]["rollout"], lab.status()["version"]) == ("done", "v2")
+    assert "schedule-lag" in {reason["id"] for reason in verdict["reasons"]}
+
+
+def test_a_load_that_is_killed_in_the_middle_of_a_roll_leaves_its_open_requests_and_no_verdict(lab: LabCommand) -> None:
+    """By SIGKILL from outside. Its ledger ends there, the other two at their end; what it had sent is open."""
+    with lab.begin("roll", "v1", "--batch", "3", "--min-requests", "100", "--json") as rolling:
+        assert rolling.stderr is not None
+        assert any("draining" in line for line in rolling.stderr)
+        subprocess.run(["docker", "kill", f"lab-{lab.project}-load"], capture_output=True, check=True)
+        verdict = json.loads(rolling.communicate(timeout=120)[0])
+    assert (verdict["outcome"], verdict["exit_code"], rolling.returncode) == ("inconclusive", 4, 4), verdict["drops"]
+    reasons = {reason["id"]: reason["message"] for reason in verdict["reasons"]}
+    assert {"load-died", "open-requests"} <= reasons.keys()
+    assert verdict["open"] > 0
+    assert f"({verdict['open']} open)" in reasons["open-requests"]
+    rows = [json.loads(line) for line in (run_of(verdict) / "client.jsonl").read_bytes().splitlines()[:-1]]
+    offered, ended = ({row["id"] for row in rows if row["e"] == e} for e in ("offer", "end"))
+    assert verdict["open"] - len(offered - ended) in {0, 1}, "the last line may be torn"
+    assert (verdict["run"]["rollout"], lab.status()["version"]) == ("done", "v1")
 
 
 def processor(container: str, quota: str) -> None:
