@@ -3,7 +3,7 @@
 import pytest
 
 from lab.proof import Step
-from lab.proof.steps import phase_at, step_at
+from lab.proof.steps import phase_at, step_at, under_way
 from tests.unit.proof_world import SECOND, START, facts
 
 
@@ -57,3 +57,17 @@ def test_a_phase_is_undecided_around_the_step_that_leads_to_it() -> None:
     at = [phase_at(run, START + t) for t in (-2000, -500, 2000, SECOND - 500, SECOND + 2000)]
     both = "base -> expanded"
     assert at == ["base", f"base or {both}, undecided", both, f"{both} or expanded, undecided", "expanded"]
+
+
+def test_an_act_that_began_or_ended_closer_than_the_clocks_are_known_is_told_as_undecided_on_either_side() -> None:
+    acts = (step("retire", 1, 2, "app-1.1"), step("drain", 3, 4, "app-1.1"))
+    run, exact = facts(steps=acts, clock_error_ns=SECOND // 100), facts(steps=acts)
+
+    def told(at: float) -> tuple[str, ...]:
+        return under_way(run, START + round(at * SECOND))
+
+    assert told(1.5) == ("retire app-1.1",)
+    assert told(0.995) == told(1.005) == told(1.995) == told(2.005) == ("retire app-1.1 (undecided)",)
+    assert told(0.98) == told(2.5) == ()
+    assert under_way(exact, START + round(1.001 * SECOND)) == ("retire app-1.1",)
+    assert under_way(exact, START + round(0.999 * SECOND)) == ()
