@@ -26,7 +26,7 @@ def start_static(lab: Lab, made: Images, told: Told) -> bool:
     if all(name in static and (static[name].running or static[name].done) for name in around.statics):
         return False
     if not (PROXY in static and static[PROXY].running):
-        refuse_taken_port(lab, lab.port, fix=f"stop that, or choose another port: lab up --port {lab.port + 1}")
+        refuse_taken_port(lab, lab.port, other=f"lab up --port {lab.port + 1}")
     with heartbeat(told, "compose", "Compose to start what runs beside the fleet", CALL_SECONDS):
         lab.compose(made).start_static(around.statics)
     told("network", f"{lab.project.compose_name}_default", time.monotonic() - began)
@@ -81,8 +81,9 @@ def _last_lines(lab: Lab, name: str) -> str:
     return lab.host.logs(one.container_id, tail=10).decode(errors="replace").strip() if one else ""
 
 
-def refuse_taken_port(lab: Lab, port: int, *, fix: str) -> None:
-    """LabError that names who has it."""
+def refuse_taken_port(lab: Lab, port: int, *, other: str) -> None:
+    """LabError that names who has it. `other`: the words that choose another."""
     if not is_free(port):
         owner = port_owner(port, lab.host.everybody())
-        raise LabError(id="port-taken", what=f"port {port} of 127.0.0.1 is taken by {owner}", fix=fix)
+        what = f"port {port} of 127.0.0.1 is taken by {owner}"
+        raise LabError(id="port-taken", what=what, fix=f"stop that, or choose another port: {other}")

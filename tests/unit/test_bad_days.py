@@ -64,7 +64,7 @@ def test_up_says_who_has_its_port_before_it_starts_anything() -> None:
     with listening() as port:
         lab: Any = SimpleNamespace(port=port, host=SimpleNamespace(everybody=list))
         with pytest.raises(LabError) as caught:
-            statics._check_port(lab)
+            statics.refuse_taken_port(lab, port, other=f"lab up --port {port + 1}")
 
     assert (caught.value.id, caught.value.exit_code) == ("port-taken", Exit.ENVIRONMENT)
     assert f"port {port} of 127.0.0.1 is taken by " in caught.value.what
