@@ -24,8 +24,8 @@ class AttemptColumns:
         if self._begun[row] == NOTHING:
             self._begun[row] = attempt.begun
             self._number[row] = attempt.number
-            self._replica[row] = self._replicas.number(attempt.replica)
-            self._result[row] = self._results.number(attempt.result)
+            self._replica[row] = self._replicas[attempt.replica]
+            self._result[row] = self._results[attempt.result]
             self._up[row] = NOTHING if attempt.bytes_up is None else attempt.bytes_up
         else:
             known = self._more.get(row) or (self._only(row),)
@@ -51,9 +51,9 @@ class AttemptColumns:
         up = self._up[row]
         return Attempt(
             number=self._number[row],
-            replica=self._replicas.values[self._replica[row]],
+            replica=self._replicas.known[self._replica[row]],
             begun=self._begun[row],
-            result=self._results.values[self._result[row]],
+            result=self._results.known[self._result[row]],
             bytes_up=None if up == NOTHING else up,
         )
 

@@ -34,11 +34,13 @@ class BlastCount:
     def take(self, joined: Joined, cls: Class) -> None:
         if cls in NEVER_ITS or not self._is_its(joined):
             return
-        if cls in BROKEN_OFF or made_by(joined, cls) is MadeBy.PROXY:
+        if cls is Class.GOOD:
+            self.answered += 1
+        elif cls in BROKEN_OFF or made_by(joined, cls) is MadeBy.PROXY:
             self.unanswered += 1
         else:
             self.answered += 1
-            self.errors += is_drop(cls, is_write=joined.offer.is_write, strict=False)
+            self.errors += is_drop(cls, joined.offer, strict=False)
 
     def blast(self, offered: int | None) -> Blast:
         services = self.facts.services

@@ -47,10 +47,10 @@ def classify(joined: Joined, parcels: frozenset[int] | None) -> Class:
     return _served(joined)
 
 
-def is_drop(cls: Class, *, is_write: bool, strict: bool) -> bool:
+def is_drop(cls: Class, offer: Offer, *, strict: bool) -> bool:
     """A masked write may have happened twice, so it counts; a masked read only in strict mode."""
     if cls is Class.MASKED:
-        return is_write or strict
+        return strict or offer.is_write
     return cls in DROPPED
 
 

@@ -36,7 +36,7 @@ class ClientColumns:
         self.offered += 1
         self._due[row] = offer.due
         self._sent[row] = offer.t
-        self._what[row] = self._whats.number((offer.cohort, offer.method))
+        self._what[row] = self._whats[(offer.cohort, offer.method)]
         known, path = self._known_paths, offer.path
         self._paths[row] = known.setdefault(path, path) if len(known) < MOST_WORDS else known.get(path, path)
         return True
@@ -48,32 +48,31 @@ class ClientColumns:
         if row >= len(self._due):
             self._grow()
         self._ended[row] = end.t
-        self._outcome[row] = self._outcomes.number(end.outcome)
-        self._who[row] = self._whos.number((end.version or None, end.replica or None))
-        self._mix[row] = self._mixes.number(mixed)
+        self._outcome[row] = self._outcomes[end.outcome]
+        self._who[row] = self._whos[(end.version or None, end.replica or None)]
+        self._mix[row] = self._mixes[mixed]
         self._status[row] = NOTHING if end.status is None else end.status
         self._ack[row] = NOTHING if end.ack is None else end.ack
-        told = (end.reason or None, end.error or None, end.detail or None)
-        if told != UNTOLD:
-            self._told[row] = told
+        if end.reason or end.error or end.detail:
+            self._told[row] = (end.reason or None, end.error or None, end.detail or None)
         else:
             self._told.pop(row, None)
 
     def offer_at(self, row: int) -> Offer | None:
         if not 0 <= row < len(self._due) or self._due[row] == NOTHING:
             return None
-        cohort, method = self._whats.values[self._what[row]]
+        cohort, method = self._whats.known[self._what[row]]
         return Offer(cohort=cohort, method=method, path=self._paths[row], due=self._due[row], t=self._sent[row])
 
     def end_at(self, row: int) -> ClientEnd | None:
         if not 0 <= row < len(self._due) or self._ended[row] == NOTHING:
             return None
-        version, replica = self._whos.values[self._who[row]]
+        version, replica = self._whos.known[self._who[row]]
         status, ack = self._status[row], self._ack[row]
         reason, error, detail = self._told.get(row, UNTOLD)
         return ClientEnd(
             t=self._ended[row],
-            outcome=self._outcomes.values[self._outcome[row]],
+            outcome=self._outcomes.known[self._outcome[row]],
             status=None if status == NOTHING else status,
             version=version,
             replica=replica,
@@ -81,7 +80,7 @@ class ClientColumns:
             error=error,
             detail=detail,
             ack=None if ack == NOTHING else ack,
-            mixed=self._mixes.values[self._mix[row]],
+            mixed=self._mixes.known[self._mix[row]],
         )
 
     def rows(self) -> Iterator[int]:

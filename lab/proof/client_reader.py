@@ -1,7 +1,8 @@
 """The client's ledger, from lines to records. A request with no end stays open."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
 from msgspec.json import Decoder
 
@@ -32,9 +33,10 @@ def read_client(lines: Iterable[bytes], ids: Ids | None = None) -> ClientLedger:
     """`ids`: of the other ledgers of the run, to be joined with it."""
     rows = Rows(lines)
     reading = _Client(rows, Ids() if ids is None else ids)
+    take = reading.take
     for row in rows.each(_usual):
         try:
-            reading.take(row)
+            take[type(row)](row)
         except Unusable:
             rows.skipped += 1
     return ClientLedger(
@@ -54,14 +56,11 @@ class _Client:
         self.requests = ClientColumns(ids)
         self.open: dict[str, int] = {}
         self.footer: ClientFooter | None = None
-
-    def take(self, row: _OfferLine | _EndLine | Row) -> None:
-        if isinstance(row, _OfferLine):
-            self._offer(row)
-        elif isinstance(row, _EndLine):
-            self._end(row)
-        else:
-            self._other(row)
+        self.take: dict[type, Callable[[Any], None]] = {
+            _OfferLine: self._offer,
+            _EndLine: self._end,
+            dict: self._other,
+        }
 
     def _other(self, row: Row) -> None:
         kind = row["e"]

@@ -5,7 +5,7 @@ The records that the rest of the proof knows are made when they are asked for.
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from lab.proof.ids import NONE, Ids
 
@@ -19,21 +19,19 @@ T = TypeVar("T")
 W = TypeVar("W")
 
 
-class Words(Generic[W]):
-    """Few different values, many times: each by its number."""
+class Words(dict[W, int]):
+    """Few different values, many times: each by its number, which a new one gets when it is asked for."""
 
-    __slots__ = ("_numbers", "values")
+    __slots__ = ("known",)
 
     def __init__(self) -> None:
-        self._numbers: dict[W, int] = {}
-        self.values: list[W] = []
+        super().__init__()
+        self.known: list[W] = []
 
-    def number(self, value: W) -> int:
-        found = self._numbers.get(value)
-        if found is None:
-            found = self._numbers[value] = len(self.values)
-            self.values.append(value)
-        return found
+    def __missing__(self, value: W) -> int:
+        number = self[value] = len(self.known)
+        self.known.append(value)
+        return number
 
 
 class View(Mapping[str, T]):

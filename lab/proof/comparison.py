@@ -35,7 +35,8 @@ Pair = tuple[Sequence[int], Sequence[int]]
 def compare(answers: Iterable[Answer], services: Iterable[Service], old: str, new: str) -> Comparison:
     """`services`: the replicas of the new version, and since when each got requests."""
     arms = _arms(answers, services)
-    bases = {percent: _base(arms, least) for percent, least in LEAST_IN_ARM.items()}
+    cut = [_Base(width_ns=width, pairs=_pairs(arms, width)) for width in WIDTHS_NS]
+    bases = {percent: _base(cut, least) for percent, least in LEAST_IN_ARM.items()}
     changes = tuple(_change(base, percent) for percent, base in bases.items() if len(base.pairs) >= LEAST_PAIRS)
     return Comparison(outcome=_outcome(changes), old=old, new=new, changes=changes)
 
@@ -111,15 +112,19 @@ class _Base:
     pairs: tuple[Pair, ...]
 
 
-def _base(arms: _Arms, least: int) -> _Base:
+def _base(cut: Iterable[_Base], least: int) -> _Base:
     """The width that gives the most pairs, the narrowest of equals. The latencies have no say in it."""
-    bases = [_Base(width_ns=width, pairs=_pairs(arms, width, least)) for width in WIDTHS_NS]
+    bases = [
+        _Base(width_ns=base.width_ns, pairs=tuple(pair for pair in base.pairs if min(map(len, pair)) >= least))
+        for base in cut
+    ]
     return max(bases, key=lambda base: len(base.pairs))
 
 
-def _pairs(arms: _Arms, width: int, least: int) -> tuple[Pair, ...]:
+def _pairs(arms: _Arms, width: int) -> tuple[Pair, ...]:
+    """Those that have enough of each for one of the percentiles."""
     old, new = _by_time(arms.old, width), _by_time(arms.new, width)
-    both = sorted(old.keys() & new.keys())
+    least, both = min(LEAST_IN_ARM.values()), sorted(old.keys() & new.keys())
     return tuple((_ordered(old[t]), _ordered(new[t])) for t in both if min(len(old[t]), len(new[t])) >= least)
 
 

@@ -33,7 +33,8 @@ class Joined(Struct, frozen=True, kw_only=True, gc=False):
     lossy: lines are missing from the proxy's ledger, so an attempt without an end may have had one.
     """
 
-    id: str
+    row: int
+    ids: Ids
     offer: Offer
     end: ClientEnd | None
     attempts: tuple[Attempt, ...] | None
@@ -43,6 +44,11 @@ class Joined(Struct, frozen=True, kw_only=True, gc=False):
     sql_error: SqlError | None
     unwritten: Restart | None
     lossy: bool
+
+    @property
+    def id(self) -> str:
+        """Made when it is asked for: of a million requests hardly one is named."""
+        return self.ids.name(self.row)
 
 
 def join(
@@ -62,16 +68,18 @@ def join(
     unwritten = {} if proxy is None or attempts is None else _unwritten(proxy, client, attempts, visits)
     lossy = proxy is not None and proxy.lost > 0
     for row in requests.rows():
-        request, end = ids.name(row), requests.end_at(row)
+        end = requests.end_at(row)
+        name = ids.name(row) if rejects or errors else ""
         yield Joined(
-            id=request,
+            row=row,
+            ids=ids,
             offer=requests.offer_at(row) or _unknown(end),
             end=end,
             attempts=None if attempts is None else attempts(row) or (),
-            rejects=rejects.get(request, ()),
+            rejects=rejects.get(name, ()),
             visits=visits(row),
             executions=None if executed is None else executed(row),
-            sql_error=errors.get(request),
+            sql_error=errors.get(name),
             unwritten=unwritten.get(row),
             lossy=lossy,
         )

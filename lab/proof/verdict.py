@@ -175,7 +175,7 @@ class _Count:
         return version_of(joined, self.fleet)
 
     def _sort(self, joined: Joined, end: ClientEnd, cls: Class, *, ok: bool) -> None:
-        dropped = is_drop(cls, is_write=joined.offer.is_write, strict=self.strict)
+        dropped = is_drop(cls, joined.offer, strict=self.strict)
         if dropped or ok:
             self.exposure.take(joined, dropped=dropped)
         if dropped:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lab.proof import Ids, read_app, read_client, read_proxy
 from lab.proof.ids import NONE
-from lab.proof.join import join
+from lab.proof.join import Joined, join
 from tests.unit.proof_world import Story, Try, good, good_write, ledger, tell
 
 NUMBERS = st.sampled_from(
@@ -38,6 +38,12 @@ def test_an_id_that_came_before_its_number_was_within_reach_keeps_its_row() -> N
     assert ids.find("r-write-400000") == other != far
 
 
+def said(one: Joined) -> tuple[object, ...]:
+    """All of it but where it stands."""
+    who = one.id, one.offer, one.end
+    return *who, one.attempts, one.rejects, one.visits, one.executions, one.sql_error, one.unwritten, one.lossy
+
+
 def test_ledgers_read_apart_are_joined_as_those_read_together() -> None:
     killed = Try(result="closed_before_response", answered=False)
     world = tell(
@@ -49,7 +55,7 @@ def test_ledgers_read_apart_are_joined_as_those_read_together() -> None:
         proxy = read_proxy(ledger(world.proxy), ids)
         logs = [read_app(name, lines, ids) for name, lines in world.app_bytes().items()]
         found.append(list(join(client, proxy, logs, world.executions)))
-    assert found[0] == found[1]
+    assert list(map(said, found[0])) == list(map(said, found[1]))
     assert [len(one.attempts or ()) for one in found[0]] == [1, 1, 2, 0, 1]
     assert [len(one.visits) for one in found[0]] == [1, 1, 2, 0, 1]
     assert [len(one.executions or ()) for one in found[0]] == [0, 1, 0, 0, 1]
