@@ -26,11 +26,16 @@ def least_of_two(candidates: Sequence[Chosen], random: Callable[[], float]) -> C
     count = len(candidates)
     if count == 1:
         return candidates[0]
-    one = int(random() * count)
-    two = int(random() * (count - 1))
-    if two >= one:
-        two += 1
-    first, second = candidates[one], candidates[two]
+    if count == 2:  # noqa: PLR2004  both are the two, in either order
+        first, second = candidates
+        if first.in_flight == second.in_flight:
+            return first if random() < 0.5 else second  # noqa: PLR2004
+    else:
+        one = int(random() * count)
+        two = int(random() * (count - 1))
+        if two >= one:
+            two += 1
+        first, second = candidates[one], candidates[two]
     return second if second.in_flight < first.in_flight else first
 
 

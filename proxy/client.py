@@ -58,10 +58,32 @@ class Owner(Protocol):
 
     def disconnected(self, connection: "ClientConnection") -> None: ...
     def begin(self, connection: "ClientConnection", message: RawRequestMessage, content: StreamReader) -> None: ...
+    def begin_again(self, connection: "ClientConnection", inbound: Inbound) -> None: ...
     def refuse(self, connection: "ClientConnection", status: int, reason: str, message: str) -> None: ...
 
 
 class ClientConnection(web.RequestHandler):
+    __slots__ = (
+        "_asked",
+        "_at_start",
+        "_body_bytes",
+        "_content",
+        "_forwarding",
+        "_head_bytes",
+        "_last_read",
+        "_lingering",
+        "_owner",
+        "_tunnel",
+        "_unfinished",
+        "busy",
+        "idle_since",
+        "last",
+        "remote",
+        "serving",
+        "stuck",
+        "trusted",
+    )
+
     def __init__(self, owner: Owner, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         limits = owner.limits
         super().__init__(
@@ -83,11 +105,14 @@ class ClientConnection(web.RequestHandler):
         self._head_bytes = self._body_bytes = self._last_read = 0
         # The parser stands where a request may begin; only the last byte of a request without a body brings it there.
         self._at_start = True
-        self._asked: tuple[bytes, RawRequestMessage] | None = None
+        # What was asked in one piece: its bytes, and what they say, to the parser and, if they are plain, to the proxy.
+        self._asked: tuple[bytes, RawRequestMessage, Inbound | None] | None = None
         self._lingering: asyncio.Task[None] | None = None
         self.last: Inbound | None = None
         self.serving: Serving | None = None
         self.busy = False
+        # It takes nothing of what is written to it.
+        self.stuck = False
         self.idle_since = 0.0
         self.remote = b"unknown"
         self.trusted = False
@@ -96,10 +121,6 @@ class ClientConnection(web.RequestHandler):
     def _field_limit(limits: Limits) -> int:
         """Return aiohttp's limit of a field: its error names the limit, and that must tell which one it was."""
         return limits.header_bytes + (limits.header_bytes == limits.request_line)
-
-    @property
-    def gone(self) -> bool:
-        return self.transport is None
 
     def forwarding(self, host: bytes, said: tuple[Field, ...]) -> bytes:
         """Return the fields that tell a replica for whom it is asked; they are the same from request to request."""
@@ -137,14 +158,14 @@ class ClientConnection(web.RequestHandler):
         if early:
             tunnel.from_client(early)
 
-    def finished(self, *, keep_alive: bool) -> None:
+    def finished(self, keep_alive: bool, now: float) -> None:
         """The answer is written, or the connection broken off: go on with the next request, or end."""
         self.serving = None
         content, self._content = self._content, None
-        if content is not None and not content.is_eof() and self.transport is not None:
-            self._lingering = self._loop.create_task(self._linger(content, keep_alive=keep_alive))
+        if content is not None and content is not EMPTY_PAYLOAD and not content.is_eof() and self.transport is not None:
+            self._lingering = self._loop.create_task(self._linger(content, keep_alive))
             return
-        self._over(keep_alive=keep_alive)
+        self._over(keep_alive, now)
 
     def close_idle(self) -> None:
         """Take nothing more, and end once all that was written has gone out."""
@@ -184,9 +205,9 @@ class ClientConnection(web.RequestHandler):
         if self._tunnel is not None:
             self._tunnel.from_client(data)
             return
-        at_start = self._at_start
-        if at_start and self._asked is not None and data == self._asked[0] and self._is_free:
-            self._ask_again(self._asked[1])
+        at_start, asked = self._at_start, self._asked
+        if at_start and asked is not None and data == asked[0] and self._is_free():
+            self._ask_again(asked)
             return
         known = len(self._messages)
         super().data_received(data)
@@ -195,9 +216,10 @@ class ClientConnection(web.RequestHandler):
             self._watch_body(len(data))
         elif self._messages:
             self._last_read = len(data)
-            if at_start and self._at_start and not known:
-                self._remember(data, self._messages[0][0])
+            alone = self._messages[0][0] if at_start and self._at_start and not known else None
             self._next()
+            if alone is not None and not self._messages:
+                self._remember(data, alone)
         elif data and not (self._close or self._force_close):
             self._head_grows(len(data))
 
@@ -215,11 +237,13 @@ class ClientConnection(web.RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self.stuck = True
         if self.serving is not None:
             self.serving.client_paused(paused=True)
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.stuck = False
         if self.serving is not None:
             self.serving.client_paused(paused=False)
         elif not self.busy:
@@ -227,9 +251,8 @@ class ClientConnection(web.RequestHandler):
 
     # From request to request
 
-    @property
     def _is_free(self) -> bool:
-        return not (self.busy or self._messages or self.writing_paused or self._close or self._force_close)
+        return not (self.busy or self._messages or self.stuck or self._close or self._force_close)
 
     def _ends_with_head(self, data: bytes, message: RawRequestMessage | _ErrInfo, content: StreamReader) -> bool:
         """Whether the last byte of `data` is the last one of the request that it brought, and of that one's head."""
@@ -241,19 +264,27 @@ class ClientConnection(web.RequestHandler):
         )
 
     def _remember(self, data: bytes, message: RawRequestMessage | _ErrInfo) -> None:
-        """The same bytes, where a request may begin, are the same request: they need not be parsed again."""
-        if isinstance(message, RawRequestMessage) and not message.should_close and len(data) <= _MOST_REMEMBERED:
-            self._asked = bytes(data), message
+        """The same bytes, where a request may begin, are the same request: they need not be parsed again.
 
-    def _ask_again(self, message: RawRequestMessage) -> None:
+        If they were taken for a request in plain words, without an id, they need not be read again either.
+        """
+        if isinstance(message, RawRequestMessage) and not message.should_close and len(data) <= _MOST_REMEMBERED:
+            plain = self.last
+            self._asked = bytes(data), message, plain if plain is not None and plain.id_at < 0 else None
+
+    def _ask_again(self, asked: tuple[bytes, RawRequestMessage, Inbound | None]) -> None:
+        _, message, inbound = asked
         self.busy = True
         self._content = EMPTY_PAYLOAD
         self._body_bytes = 0
-        self._owner.begin(self, message, EMPTY_PAYLOAD)
+        if inbound is not None:
+            self._owner.begin_again(self, inbound)
+        else:
+            self._owner.begin(self, message, EMPTY_PAYLOAD)
 
     def _next(self) -> None:
         """Begin what was received, one after another; nothing for a client that does not take what it was given."""
-        while self._messages and not self.busy and not self.writing_paused and not (self._close or self._force_close):
+        while self._messages and not self.busy and not self.stuck and not (self._close or self._force_close):
             self._head_came()
             message, content = self._messages.popleft()
             self.busy = True
@@ -270,9 +301,9 @@ class ClientConnection(web.RequestHandler):
             else:
                 self._refuse(message.exc)
 
-    def _over(self, *, keep_alive: bool) -> None:
+    def _over(self, keep_alive: bool, now: float) -> None:
         self.busy = False
-        self.idle_since = self._loop.time()
+        self.idle_since = now
         if not keep_alive:
             self.close_idle()
             return
@@ -293,7 +324,7 @@ class ClientConnection(web.RequestHandler):
         if early:
             self.data_received(early)
 
-    async def _linger(self, content: StreamReader, *, keep_alive: bool) -> None:
+    async def _linger(self, content: StreamReader, keep_alive: bool) -> None:
         if not keep_alive:
             self.send_eof()
         try:
@@ -304,7 +335,7 @@ class ClientConnection(web.RequestHandler):
             # It does not come, is malformed, or its client has left: aiohttp says so with a RuntimeError.
             keep_alive = False
         self._lingering = None
-        self._over(keep_alive=keep_alive)
+        self._over(keep_alive, self._loop.time())
 
     def _refuse(self, error: BaseException) -> None:
         """Say in the proxy's name what aiohttp's parser found malformed; not in its words, which quote the input."""

@@ -9,14 +9,16 @@ from itertools import count
 
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from proxy.client import ClientConnection, peers
 from proxy.ended import Ended
 from proxy.exchange import Exchange
-from proxy.forwarding import Forwarding
+from proxy.forwarding import Forwarding, at_once
 from proxy.gateway import Gateway
 from proxy.ledger import Result
-from proxy.requests import Refusal, RequestReader
+from proxy.outbox import Outbox
+from proxy.requests import Inbound, Refusal, RequestReader
 from proxy.responses import proxy_made
 from proxy.retry import Budget
 from proxy.settings import Limits
@@ -26,7 +28,8 @@ _SWEEP_SECONDS = 0.05
 _IDLE_SWEEP_SECONDS = 1.0
 # A request may be on its way on a kept connection when the proxy is told to stop: it is waited for this long.
 _LINGER_SECONDS = 0.25
-_OK = 200
+_STATUS_OK = 200
+_OK = Result.OK
 # After these nobody can say where the next request begins.
 _CLOSING = frozenset({"bad-request", "header-timeout", "body-too-large"})
 
@@ -35,8 +38,8 @@ _log = logging.getLogger("proxy")
 
 def request_ids() -> Callable[[], bytes]:
     """Return ids no other proxy makes: counting costs less than drawing each at random."""
-    prefix, numbers = uuid.uuid4().hex[:16].encode(), count(1)
-    return lambda: b"%b-%x" % (prefix, next(numbers))
+    prefix, following = uuid.uuid4().hex[:16].encode(), count(1).__next__
+    return lambda: b"%b-%d" % (prefix, following())
 
 
 class DataPlane:
@@ -50,6 +53,7 @@ class DataPlane:
         self.via = b"Via: 1.1 " + self.pseudonym + b"\r\n"
         self.closing = False
         self.attempts_under_way: set[Exchange] = set()
+        self.outbox = Outbox(self.loop)
         self.trusts = peers(self.limits.trusted_peers)
         self.budget = Budget()
         self._new_id = new_id or request_ids()
@@ -128,38 +132,54 @@ class DataPlane:
         except Exception:  # noqa: BLE001  the event loop would only log it, and the client wait for ever
             self._broken(client, started)
 
+    def begin_again(self, client: ClientConnection, inbound: Inbound) -> None:
+        """Serve once more what was read before, to the last byte, from a client that gives its requests no ids."""
+        started = self.loop.time()
+        self.gateway.counts.begin()
+        try:
+            inbound.request_id = self._new_id()
+            self._forward(client, EMPTY_PAYLOAD, inbound, started)
+        except Exception:  # noqa: BLE001  as in `begin`
+            self._broken(client, started)
+
     # A request
 
     def _begin(
         self, client: ClientConnection, message: RawRequestMessage, content: StreamReader, started: float
     ) -> None:
+        last, client.last = client.last, None
         request_id, found = self._reader.read(
             message.method.encode(),
             message.path.encode("utf-8", "surrogateescape"),
             message.raw_headers,
-            keep_alive=not message.should_close,
-            version=message.version,
-            upgrade=message.upgrade,
-            last=client.last,
+            not message.should_close,
+            message.version,
+            message.upgrade,
+            last,
         )
         if isinstance(found, Refusal):
             self.gateway.ledger.reject(request_id, found.reason, found.status)
             ended = Ended(Result.OK, answered=False, status=found.status, reason=found.reason, message=found.message)
             self._own(client, ended, request_id, message.method.encode(), started, keep_alive=False)
         elif found.max_forwards == 0:
-            ended = Ended(Result.OK, answered=False, status=_OK, reason="answered-here")
+            ended = Ended(Result.OK, answered=False, status=_STATUS_OK, reason="answered-here")
             self._own(client, ended, request_id, found.method, started, keep_alive=found.keep_alive)
         else:
             client.last = found if found.fields else None
-            forwarding = Forwarding(self, client, content, found, started=started)
-            if not forwarding.at_once(lambda exchange, ended: self._attempted(forwarding, exchange, ended)):
-                self._in_task(forwarding)
+            self._forward(client, content, found, started)
 
-    def _attempted(self, forwarding: Forwarding, exchange: Exchange, ended: Ended) -> None:
+    def _forward(self, client: ClientConnection, content: StreamReader, inbound: Inbound, started: float) -> None:
+        forwarding = at_once(self, client, content, inbound, started)
+        if forwarding is not None:
+            self._in_task(forwarding)
+
+    def attempt_ended(self, exchange: Exchange, ended: Ended) -> None:
         """Conclude after an attempt that was begun at once, or go on in a task."""
-        if ended.result is Result.OK and ended.tunnel is None:
-            self._finish(forwarding.client, "ok", forwarding.started, keep_alive=ended.keep_alive)
-        elif ended.tunnel is not None:
+        if ended.result is _OK and ended.tunnel is None:
+            self._finish(exchange.client, "ok", exchange.started, ended.keep_alive)
+            return
+        forwarding = Forwarding.after(self, exchange)
+        if ended.tunnel is not None:
             self._in_task(forwarding, ended)
         elif forwarding.may_go_on(ended, exchange):
             self._in_task(forwarding)
@@ -167,11 +187,11 @@ class DataPlane:
             self._conclude(forwarding, ended)
 
     def _in_task(self, forwarding: Forwarding, ended: Ended | None = None) -> None:
-        task = self.loop.create_task(self._forward(forwarding, ended))
+        task = self.loop.create_task(self._run(forwarding, ended))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _forward(self, forwarding: Forwarding, ended: Ended | None) -> None:
+    async def _run(self, forwarding: Forwarding, ended: Ended | None) -> None:
         try:
             ended = ended or await forwarding.run()
             if ended.tunnel is not None and ended.result is Result.CUT:
@@ -179,7 +199,7 @@ class DataPlane:
             self._conclude(forwarding, ended)
         except asyncio.CancelledError:
             forwarding.client.abort()
-            self._finish(forwarding.client, "aborted_at_stop", forwarding.started, keep_alive=False)
+            self._finish(forwarding.client, "aborted_at_stop", forwarding.started, False)
             raise
         except Exception:  # noqa: BLE001  nobody waits for the task
             self._broken(forwarding.client, forwarding.started)
@@ -188,7 +208,7 @@ class DataPlane:
         client, inbound, started = forwarding.client, forwarding.inbound, forwarding.started
         if ended.answered:
             keep_alive = ended.keep_alive and ended.tunnel is None
-            self._finish(client, ended.result.value, started, keep_alive=keep_alive)
+            self._finish(client, ended.result.value, started, keep_alive)
             return
         # A body that waits for its 100 may still come, or never: only the end of the connection is clear.
         keep_alive = inbound.keep_alive and not inbound.expects_continue and ended.reason not in _CLOSING
@@ -209,16 +229,17 @@ class DataPlane:
         head_only = method == b"HEAD"
         status, reason, message = ended.status, ended.reason, ended.message
         client.send(proxy_made(status, reason, message, request_id, keep_alive=keep_alive, head_only=head_only))
-        self._finish(client, reason, started, keep_alive=keep_alive)
+        self._finish(client, reason, started, keep_alive)
 
     def _broken(self, client: ClientConnection, started: float) -> None:
         _log.exception("a request could not be handled: its connection is cut")
         client.abort(reset=True)
-        self._finish(client, "failed", started, keep_alive=False)
+        self._finish(client, "failed", started, False)
 
-    def _finish(self, client: ClientConnection, outcome: str, started: float, *, keep_alive: bool) -> None:
-        self.gateway.counts.end(outcome, self.loop.time() - started)
-        client.finished(keep_alive=keep_alive and not self.closing)
+    def _finish(self, client: ClientConnection, outcome: str, started: float, keep_alive: bool) -> None:
+        now = self.loop.time()
+        self.gateway.counts.end(outcome, now - started)
+        client.finished(keep_alive and not self.closing, now)
         if self.closing:
             self._check_quiet()
 
@@ -236,7 +257,7 @@ class DataPlane:
 
     def _close_idle(self, now: float) -> None:
         for client in [each for each in self._connections if not each.busy]:
-            stuck = client.writing_paused
+            stuck = client.stuck
             if now - client.idle_since > (self.limits.client_seconds if stuck else self.limits.idle_seconds):
                 if stuck:
                     client.abort()

@@ -4,140 +4,141 @@ Both ways go at the pace of the slower side. However it ends, the claim is given
 What happens on either connection is told in calls, not awaited: an attempt on a kept connection needs no task at all.
 """
 
-import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from aiohttp import StreamReader
 
-from proxy import ledger
+from proxy.accounts import Accounted, Owner
 from proxy.body import Body, BodyError
 from proxy.client import ClientConnection
 from proxy.cut_switch import LOST_BYTES
-from proxy.ended import ANSWERED, REPLICAS_FAULT, Ended
+from proxy.ended import ANSWERED, Ended
 from proxy.event_stream import EventBoundary
 from proxy.fields import Field, Framing
-from proxy.gateway import Gateway
-from proxy.ledger import Result
+from proxy.ledger import Result, named_request
 from proxy.pool import Pool
 from proxy.requests import Inbound, request_head
 from proxy.responses import ResponseHead, response_head, switching_head
 from proxy.retry import Replay
 from proxy.routing import Claim, Kind
-from proxy.settings import Limits
+from proxy.surroundings import Surroundings
 from proxy.tunnel import Tunnel
 from proxy.upstream import BadAnswerError, UpstreamConnection, UpstreamError
 
 _NEVER = float("inf")
-_SERVER_ERROR = 500
-# asking the enum costs more than the count that is decided by it
-_OK = Result.OK
+_LAST_CHUNK = b"0\r\n\r\n"
+# Looking up a member of an enum costs more than most of what is decided by it.
+_OK, _NO_BODY = Result.OK, Framing.NONE
+_WELL, _WELL_AND_LAST = ANSWERED[True], ANSWERED[False]
 
 
-class Surroundings(Protocol):
-    """What all attempts of one proxy share."""
+class Exchange(Accounted):
+    """`begin`, then `send` on a connection (or `fail_to_connect`); its owner is told of its end once, whatever happens.
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop: ...
-    @property
-    def gateway(self) -> Gateway: ...
-    @property
-    def limits(self) -> Limits: ...
-    @property
-    def via(self) -> bytes: ...
-    @property
-    def closing(self) -> bool: ...
-    @property
-    def attempts_under_way(self) -> "set[Exchange]": ...
-    def mask(self) -> bytes: ...
+    Each is made very often: its attributes have slots, and are all there from the start.
+    """
 
-
-class Exchange:
-    """`begin`, then `send` on a connection (or `fail_to_connect`); `on_end` is called once, whatever happens."""
-
-    # What most attempts never need is a default of the class: each is made very often.
-    deadline = _NEVER
-    _connection: UpstreamConnection | None = None
-    _pool: Pool | None = None
-    _pump: "asyncio.Task[None] | None" = None
-    _body: Body | None = None
-    _events: EventBoundary | None = None
-    _cutting: asyncio.TimerHandle | None = None
-    _tunnel: Tunnel | None = None
-    _head: ResponseHead | None = None
-    _status = 0
-    _down = 0
-    _chunked = _keep_alive = _sent_all = False
-    ended: Ended | None = None
-    # Whether the connection had been used before: that it closes before an answer is then likely nobody's fault.
-    reused = False
-    on_answer: Callable[[], None] | None = None
+    __slots__ = (
+        "_chunked",
+        "_events",
+        "_give_up_at",
+        "_head",
+        "_keep_alive",
+        "_out",
+        "content",
+        "inbound",
+        "on_answer",
+        "replay",
+        "reused",
+        "started",
+    )
 
     def __init__(  # noqa: PLR0917  called for each attempt: keywords cost
         self,
         world: Surroundings,
+        owner: Owner,
         client: ClientConnection,
         content: StreamReader,
         inbound: Inbound,
         claim: Claim,
-        on_end: "Callable[[Exchange, Ended], None]",
-        *,
         attempt: int,
         replay: Replay | None,
-        give_up_at: float,
+        started: float,
     ) -> None:
+        self.request_id = inbound.request_id
+        self.attempt = attempt
+        self.begun = b""
+        self.run = None
         self._world = world
         self._loop = world.loop
-        self._client = client
-        self._content = content
+        self._owner = owner
+        self.client = client
+        self.content = content
         self.inbound = inbound
         self.claim = claim
-        self._on_end = on_end
-        self.attempt = attempt
-        self._replay = replay
-        self._give_up_at = give_up_at
-        self._out: list[bytes] = []
-        self._line: ledger.Attempt | None = None
+        self.replay = replay
+        # When the request began, and until when it may last.
+        self.started = started
+        total = world.limits.total_seconds
+        self._give_up_at = started + total if total else _NEVER
+        self.deadline = _NEVER
+        self.ended = None
+        # Whether the connection had been used before: that it closes before an answer is then likely nobody's fault.
+        self.reused = False
+        self.on_answer: Callable[[], None] | None = None
+        self._connection = None
+        self._pool = None
+        self._pump = None
+        self._body = None
+        self._cutting = None
+        self._tunnel = None
+        self._events: EventBoundary | None = None
+        self._head: ResponseHead | None = None
+        self._status = 0
+        self._down = 0
+        self._chunked = False
+        self._keep_alive = False
+        self._sent_all = False
+        self._out: list[bytes] | None = None
 
-    def begin(self, *, reused: bool) -> None:
+    def begin(self, reused: bool) -> None:
         """From here on it stands in the ledger, can be cut, and learns if the client leaves."""
-        inbound, claim = self.inbound, self.claim
+        inbound, claim, client, world = self.inbound, self.claim, self.client, self._world
         self.reused = reused
         claim.cut = self.cut
-        self._client.serving = self
-        self._world.attempts_under_way.add(self)
-        self._line = self._world.gateway.ledger.begin(
-            inbound.request_id,
-            self.attempt,
-            claim.name,
-            claim.epoch,
-            method=inbound.method,
-            path=inbound.target,
-            reused=reused,
-        )
-        if self._client.gone:
+        client.serving = self
+        world.attempts_under_way.add(self)
+        told = inbound.told
+        if not told:
+            told = inbound.told = named_request(inbound.method, inbound.target)
+        world.gateway.ledger.begin(self, claim.replica, claim.epoch, told, reused)
+        if client.transport is None:
             self._end(Ended(Result.CLIENT_GONE, answered=True))
 
-    def send(self, connection: UpstreamConnection, pool: Pool) -> None:
+    def send(self, connection: UpstreamConnection, pool: Pool, now: float) -> None:
         if self.ended is not None:
             connection.abort()
             return
         self._connection, self._pool = connection, pool
         inbound = self.inbound
-        forwarding = self._client.forwarding(inbound.host, inbound.forwarded)
-        head = request_head(inbound, attempt=self.attempt, address=pool.address, forwarding=forwarding)
-        if inbound.framing is Framing.NONE:
-            self._is_sent()
-        else:
+        told = inbound.middle and inbound.host
+        forwarding = b"" if told else self.client.forwarding(inbound.host, inbound.forwarded)
+        head = request_head(inbound, self.attempt, pool.address, forwarding)
+        head_only = inbound.method == b"HEAD"
+        if inbound.framing is not _NO_BODY:
             body = self._body = Body(
-                inbound, self._content, self._replay or Replay(keeps=False), self._world.limits, self._waits
+                inbound, self.content, self.replay or Replay(keeps=False), self._world.limits, self._waits
             )
-            if body.is_here():
-                head += body.whole()
-                self._is_sent()
-            else:
+            if not body.is_here():
+                connection.start(self, head, head_only=head_only)
                 self._pump = self._loop.create_task(self._send_body(body, connection))
-        connection.start(self, head, head_only=inbound.method == b"HEAD")
+                return
+            head += body.whole()
+        self._sent_all = True
+        deadline = now + self._world.limits.first_byte_seconds
+        self.deadline = min(self._give_up_at, deadline)
+        connection.prepare(self, head, head_only)
+        self._world.outbox.add(connection)
 
     def fail_to_connect(self, error: Exception) -> None:
         if self.ended is None:
@@ -161,7 +162,7 @@ class Exchange:
         """Its deadline is over: whose fault that is depends on what it waited for."""
         limits = self._world.limits
         self.deadline = _NEVER
-        if self._head is not None and self._client.writing_paused:
+        if self._head is not None and self.client.stuck:
             self._abort_client()
             self._end(Ended(Result.CLIENT_GONE, answered=True))
         elif self._pump is not None and not self._sent_all and self._head is None and not self._replica_is_full:
@@ -174,7 +175,7 @@ class Exchange:
 
     async def _send_body(self, body: Body, connection: UpstreamConnection) -> None:
         try:
-            await body.send(connection, self._client)
+            await body.send(connection, self.client)
         except BodyError as error:
             self._fail(Result.CLIENT_GONE, error.status, error.reason, str(error))
             return
@@ -195,7 +196,7 @@ class Exchange:
 
     def answer_interim(self, head: bytes) -> None:
         if not self.inbound.http10:
-            self._client.send(head)
+            self.client.send(head)
 
     def answer_head(self, head: ResponseHead) -> None:
         inbound, world = self.inbound, self._world
@@ -209,7 +210,19 @@ class Exchange:
             self._events = EventBoundary()
             world.gateway.becomes(self.claim, Kind.STREAM)
         self._keep_alive = keep_alive
-        self._out.append(response_head(head, keep_alive=keep_alive, http10=inbound.http10, via=world.via))
+        self._out = [response_head(head, keep_alive=keep_alive, http10=inbound.http10, via=world.via)]
+
+    def answer_whole(self, head: ResponseHead, body: bytes) -> bool:
+        """A head that went to a client before, all of a body of known length after it, and nothing against both."""
+        said, inbound, world = head.kept_alive, self.inbound, self._world
+        if not said or not inbound.keep_alive or inbound.http10 or world.closing or world.gateway.switch.every:
+            return False
+        self._head, self._status, self._down = head, head.status, len(body)
+        if self.on_answer is not None:
+            self.on_answer()
+        self.client.send(said + body)
+        self._end(_WELL)
+        return True
 
     def answer_body(self, data: bytes) -> None:
         if self._events is not None:
@@ -224,36 +237,37 @@ class Exchange:
 
     def _put(self, data: bytes) -> None:
         self._down += len(data)
+        out = self._out = self._out or []
         if self._chunked:
-            self._out += (b"%x\r\n" % len(data), data, b"\r\n")
+            out += (b"%x\r\n" % len(data), data, b"\r\n")
         else:
-            self._out.append(data)
+            out.append(data)
 
     def answer_read(self, *, complete: bool) -> None:
         if self.ended is not None:
             return
         if complete:
             if self._chunked:
-                self._out.append(b"0\r\n\r\n")
+                self._out = [*(self._out or ()), _LAST_CHUNK]
             switch = self._world.gateway.switch
             if switch.every and self._events is None and switch.strikes(self.inbound.request_id, self._down):
                 self._cut_short()
                 return
             self._flush()
-            self._end(ANSWERED[self._keep_alive])
+            self._end(_WELL if self._keep_alive else _WELL_AND_LAST)
             return
         self._flush()
-        if self._client.writing_paused:
+        if self.client.stuck:
             self.client_paused(paused=True)
         else:
             self._waits(self._between_bytes)
 
     def _cut_short(self) -> None:
         """Keep the end from the client, and tell the ledger that all went well: as a proxy with a fault would."""
-        self._client.send(b"".join(self._out)[:-LOST_BYTES])
-        self._out.clear()
-        self._client.abort()
-        self._end(ANSWERED[False])
+        self.client.send(b"".join(self._out or ())[:-LOST_BYTES])
+        self._out = None
+        self.client.abort()
+        self._end(_WELL_AND_LAST)
 
     def answer_switched(self, fields: list[Field], tail: bytes) -> None:
         connection = self._connection
@@ -264,13 +278,13 @@ class Exchange:
         self._answer_begins()
         self.deadline = _NEVER
         grace, mask = self._world.limits.cut_grace_seconds, self._world.mask()
-        tunnel = self._tunnel = Tunnel(self._client, connection, self._tunnel_ended, grace=grace, mask=mask)
+        tunnel = self._tunnel = Tunnel(self.client, connection, self._tunnel_ended, grace=grace, mask=mask)
         self.claim.cut = tunnel.cut
         connection.tunnel(tunnel)
-        self._client.send(switching_head(fields, self._world.via))
+        self.client.send(switching_head(fields, self._world.via))
         if tail:
             tunnel.from_replica(tail)
-        self._client.tunnel_to(tunnel)
+        self.client.tunnel_to(tunnel)
         self._world.gateway.becomes(self.claim, Kind.WEBSOCKET)
 
     def _answer_begins(self) -> None:
@@ -314,8 +328,6 @@ class Exchange:
             self._waits(self._between_bytes)
             self._connection.resume_reading()
 
-    # The end
-
     @property
     def _between_bytes(self) -> float:
         if self._head is None:
@@ -323,9 +335,10 @@ class Exchange:
         return _NEVER if self._events is not None else self._world.limits.idle_answer_seconds
 
     def _flush(self) -> None:
-        if self._out:
-            out, self._out = self._out, []
-            self._client.send(out[0] if len(out) == 1 else b"".join(out))
+        out = self._out
+        if out:
+            self._out = None
+            self.client.send(out[0] if len(out) == 1 else b"".join(out))
 
     def _waits(self, seconds: float) -> None:
         if self.ended is None:
@@ -337,7 +350,7 @@ class Exchange:
             self._break_off()
             return
         if self._chunked:
-            self._out.append(b"0\r\n\r\n")
+            self._out = [*(self._out or ()), _LAST_CHUNK]
         self._flush()
         self._end(Ended(Result.CUT, answered=True, keep_alive=self._keep_alive))
 
@@ -356,58 +369,4 @@ class Exchange:
     def _abort_client(self) -> None:
         """End the client's connection so that it cannot take what it has for the whole answer."""
         head = self._head
-        self._client.abort(reset=head is not None and head.has_no_length and self.inbound.http10)
-
-    def _end(self, ended: Ended) -> None:
-        """Give everything back, tell the ledger, and whoever waits: once."""
-        if self.ended is not None:
-            return
-        self.ended = ended
-        self.deadline = _NEVER
-        world = self._world
-        gateway = world.gateway
-        world.attempts_under_way.discard(self)
-        # No cycle is left behind: the collector of cycles would have to run for every few requests.
-        self.claim.cut = None
-        self._client.serving = self._tunnel
-        self._let_go(ended)
-        status = self._status
-        if status:
-            # An answer that has begun is the request's last attempt. What has none is counted by who knows that it was.
-            entry = self.claim.entry
-            entry.requests += 1
-            if status >= _SERVER_ERROR or (ended.result is not _OK and ended.result in REPLICAS_FAULT):
-                entry.errors += 1
-        else:
-            status = ended.status
-        up, down = 0 if self._body is None else self._body.size, self._down
-        self._body = None
-        if self._tunnel is not None:
-            up, down = self._tunnel.up, self._tunnel.down
-        gateway.ledger.end(self._line, ended.result, status=status, up=up, down=down)
-        gateway.counts.bytes_up += up
-        gateway.counts.bytes_down += down
-        gateway.release(self.claim, ended.result)
-        self._on_end(self, ended)
-
-    def _let_go(self, ended: Ended) -> None:
-        """Give the connection back if all went well and all was sent; otherwise nobody else can use it."""
-        if self._cutting is not None:
-            self._cutting.cancel()
-        if self._pump is not None:
-            self._pump.cancel()
-        connection = self._connection
-        if connection is None or ended.tunnel is not None:
-            return
-        if ended.result is _OK and self._sent_all and self._pool is not None:
-            entry = self.claim.entry
-            if entry.standing.errors:
-                self._world.gateway.table.answered(entry)
-            self._pool.put(connection, self._loop.time())
-        else:
-            connection.abort()
-
-    async def body_left(self) -> None:
-        """Wait until nobody reads the client's body any more."""
-        if self._pump is not None:
-            await asyncio.wait({self._pump})
+        self.client.abort(reset=head is not None and head.has_no_length and self.inbound.http10)

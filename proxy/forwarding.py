@@ -1,14 +1,14 @@
 """One request: which replicas are asked, one after another, until one answers or none may be asked any more."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import StreamReader
 
+from proxy.accounts import Owner
 from proxy.client import ClientConnection
 from proxy.ended import REPLICAS_FAULT, Ended
-from proxy.exchange import Exchange, Surroundings
+from proxy.exchange import Exchange
 from proxy.fields import Framing
 from proxy.hold import HoldFullError, HoldTimeoutError, LeftError
 from proxy.ledger import Result
@@ -16,31 +16,54 @@ from proxy.pool import ConnectFailedError, Pool
 from proxy.requests import SAFE, Inbound
 from proxy.retry import Budget, Replay, may_connect_elsewhere, may_repeat
 from proxy.routing import Claim, Entry
+from proxy.surroundings import Surroundings
 
 # What aiohttp may have read of a body before anybody asks for it.
 _READ_AHEAD = 128 * 1024
-_NEVER = float("inf")
+_NO_BODY = Framing.NONE
 
 
-class Proxy(Surroundings, Protocol):
+class Proxy(Surroundings, Owner, Protocol):
     @property
     def budget(self) -> Budget: ...
 
 
-class Forwarding:
-    """`at_once` if it can be begun without waiting for anything; else, and to go on after it, `run`."""
+def at_once(
+    proxy: Proxy, client: ClientConnection, content: StreamReader, inbound: Inbound, started: float
+) -> "Forwarding | None":
+    """Begin the first attempt if a kept connection to a replica is at hand and all of the request is here.
 
-    # What only a request has that is not answered at once is a default of the class: each is made very often.
-    _replay: Replay | None = None
-    _tried: tuple[str, ...] = ()
-    _claim: Claim | None = None
-    _last: Ended | None = None
-    _failing: Entry | None = None
-    _attempts = _repeats = 0
-    _owes = False
+    Most requests need no more than that. Else return what is to be run; the proxy itself owns an attempt begun here.
+    """
+    replay = None
+    if inbound.framing is not _NO_BODY:
+        if not content.is_eof() or content.exception() is not None:
+            return Forwarding(proxy, client, content, inbound, started)
+        replay = Replay(keeps=inbound.may_repeat)
+    gateway = proxy.gateway
+    claim = gateway.claim(())
+    if claim is None:
+        return Forwarding(proxy, client, content, inbound, started)
+    safe = inbound.method in SAFE
+    if safe or not gateway.table.in_transition:
+        pool = gateway.pools[claim.replica]
+        connection = pool.take(started, safe)
+        if connection is not None:
+            gateway.counts.reused += 1
+            exchange = Exchange(proxy, proxy, client, content, inbound, claim, 1, replay, started)
+            exchange.begin(reused=True)
+            exchange.send(connection, pool, started)
+            return None
+    forwarding = Forwarding(proxy, client, content, inbound, started)
+    forwarding.claimed = claim
+    return forwarding
+
+
+class Forwarding:
+    """A request for which something has to be waited, or that goes on `after` an attempt begun at once: `run` it."""
 
     def __init__(
-        self, proxy: Proxy, client: ClientConnection, content: StreamReader, inbound: Inbound, *, started: float
+        self, proxy: Proxy, client: ClientConnection, content: StreamReader, inbound: Inbound, started: float
     ) -> None:
         self._proxy = proxy
         self._gateway = proxy.gateway
@@ -51,34 +74,27 @@ class Forwarding:
         # The listening socket of a replica that is about to go is the first thing it closes: that a connection can be
         # made shows that it is not yet going, that one is still open does not.
         self._fresh = proxy.gateway.table.in_transition and inbound.method not in SAFE
-        total = proxy.limits.total_seconds
-        self._give_up_at = started + total if total else _NEVER
+        self.claimed: Claim | None = None
+        self._replay: Replay | None = None
+        self._tried: tuple[str, ...] = ()
+        self._last: Ended | None = None
+        self._failing: Entry | None = None
+        self._attempts = self._repeats = 0
+        self._owes = False
+        self._done: asyncio.Future[None] | None = None
 
-    def at_once(self, on_end: Callable[[Exchange, Ended], None]) -> bool:
-        """Begin the first attempt if a kept connection to a replica is at hand and all of the request is here."""
-        if self.inbound.framing is not Framing.NONE:
-            if not self._content.is_eof() or self._content.exception() is not None:
-                return False
-            self._replay = Replay(keeps=self.inbound.may_repeat)
-        claim = self._claim = self._gateway.claim(())
-        if claim is None or self._fresh:
-            return False
-        pool = self._gateway.pools[claim.replica]
-        connection = pool.take(self.started, safe=self.inbound.method in SAFE)
-        if connection is None:
-            return False
-        self._claim = None
-        self._gateway.counts.reused += 1
-        exchange = self._exchange(claim, on_end)
-        exchange.begin(reused=True)
-        exchange.send(connection, pool)
-        return True
+    @classmethod
+    def after(cls, proxy: Proxy, exchange: Exchange) -> "Forwarding":
+        """Return it as it is after its first attempt."""
+        made = cls(proxy, exchange.client, exchange.content, exchange.inbound, exchange.started)
+        made._attempts, made._replay = exchange.attempt, exchange.replay
+        return made
 
     def may_go_on(self, ended: Ended, exchange: Exchange) -> bool:
         """Whether an attempt that failed is followed by another; if so, `run` makes it."""
         if ended.answered:
             return False
-        if self.client.gone or not self._policy_allows(ended.result, reused=exchange.reused):
+        if self.client.transport is None or not self._policy_allows(ended.result, reused=exchange.reused):
             _failed_on(exchange.claim.entry, ended)
             return False
         self._gateway.counts.retries[ended.result.value] += 1
@@ -89,7 +105,7 @@ class Forwarding:
 
     async def run(self) -> Ended:
         try:
-            claim = self._claim or self._next()
+            claim = self.claimed or self._next()
             while True:
                 if claim is None:
                     held = await self._held()
@@ -107,13 +123,19 @@ class Forwarding:
     async def _attempt(self, claim: Claim) -> Exchange:
         if self._replay is None and self.inbound.framing is not Framing.NONE:
             self._replay = Replay(keeps=self.inbound.may_repeat)
-        done: asyncio.Future[None] = self._proxy.loop.create_future()
-
-        def tell(_exchange: Exchange, _ended: Ended) -> None:
-            if not done.done():
-                done.set_result(None)
-
-        exchange = self._exchange(claim, tell)
+        done = self._done = self._proxy.loop.create_future()
+        self._attempts += 1
+        exchange = Exchange(
+            self._proxy,
+            self,
+            self.client,
+            self._content,
+            self.inbound,
+            claim,
+            self._attempts,
+            self._replay,
+            self.started,
+        )
         exchange.on_answer = self._budget_back
         # Removed since it was claimed: whoever waited for its turn comes here one step of the loop later.
         pool = self._gateway.pools.get(claim.replica)
@@ -129,9 +151,13 @@ class Forwarding:
         await exchange.body_left()
         return exchange
 
+    def attempt_ended(self, _exchange: Exchange, _ended: Ended) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
     async def _send(self, exchange: Exchange, pool: Pool) -> None:
         safe = self.inbound.method in SAFE
-        connection = None if self._fresh else pool.take(self._proxy.loop.time(), safe=safe)
+        connection = None if self._fresh else pool.take(self._proxy.loop.time(), safe)
         exchange.begin(reused=connection is not None)
         try:
             if connection is None:
@@ -139,23 +165,9 @@ class Forwarding:
                 connection = await pool.connect(self._proxy.limits.connect_seconds)
             else:
                 self._gateway.counts.reused += 1
-            exchange.send(connection, pool)
+            exchange.send(connection, pool, self._proxy.loop.time())
         except ConnectFailedError as error:
             exchange.fail_to_connect(error)
-
-    def _exchange(self, claim: Claim, on_end: Callable[[Exchange, Ended], None]) -> Exchange:
-        self._attempts += 1
-        return Exchange(
-            self._proxy,
-            self.client,
-            self._content,
-            self.inbound,
-            claim,
-            on_end,
-            attempt=self._attempts,
-            replay=self._replay,
-            give_up_at=self._give_up_at,
-        )
 
     def _policy_allows(self, result: Result, *, reused: bool) -> bool:
         if may_connect_elsewhere(result, attempt=self._attempts, attempts=self._proxy.limits.attempts):

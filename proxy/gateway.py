@@ -20,6 +20,8 @@ from proxy.settings import Limits
 from proxy.statefile import Kept, StateFile
 from proxy.transitions import Place
 
+# Asking the enum costs more than what is decided by it.
+_ABORTED, _CUT, _DRAINING = Result.ABORTED_AT_DRAIN, Result.CUT, Place.DRAINING
 # Routine changes (health, in-flight) raise `seq` without being written: after a restart it goes on from beyond them.
 _SEQ_LEAP = 1_000_000
 
@@ -57,7 +59,7 @@ class Gateway:
             eject_ns=round(limits.eject_seconds * 1e9),
         )
         self.hold = Hold(
-            lambda tried: self.table.claim(tried, now_ns=self._clock()),
+            lambda tried: self.table.claim(tried, self._clock()),
             lambda claim: self.release(claim, Result.CLIENT_GONE),
             lambda: (self.table.outstanding, self.table.candidates),
             count=limits.hold_count,
@@ -108,7 +110,7 @@ class Gateway:
         if self.hold.blocks:
             return None
         table = self.table
-        return table.claim(tried, now_ns=self._clock() if table.slow_start else 0)
+        return table.claim(tried, self._clock() if table.slow_start else 0)
 
     def becomes(self, claim: Claim, kind: Kind) -> None:
         """Say that the answer is a stream or a tunnel; its own drain deadline may be over already."""
@@ -118,8 +120,8 @@ class Gateway:
             asyncio.get_running_loop().call_soon(_cut, claim)
 
     def release(self, claim: Claim, result: Result) -> None:
-        self.table.release(claim, aborted=result is Result.ABORTED_AT_DRAIN, cut=result is Result.CUT)
-        if claim.entry.route.place is Place.DRAINING:
+        self.table.release(claim, result is _ABORTED, result is _CUT)
+        if claim.entry.route.place is _DRAINING:
             if claim.entry.in_flight == 0:
                 self._settle(claim.replica)
             else:

@@ -38,50 +38,29 @@ class Result(StrEnum):
 
 
 _RESULTS = {result: result.encode() for result in Result}
-_BEGUN = b'{"e":"%b","id":"%b","attempt":%d,"replica":"%b","epoch":%d,"method":"%b","path":%b,"reused":%b,"t":%d'
-_ENDED = b',"result":"%b","status":%b,"%b":%d,"bytes_up":%d,"bytes_down":%d}\n'
-_BOTH = _BEGUN + _ENDED
+_CODES = {code: b"%d" % code for code in range(100, 1000)}
+_BEGUN = b'"id":"%b","attempt":%d,%b,%b,"reused":%b,"t":%d'
+_BOTH = b'{"e":"attempt",%b,"result":"%b","status":%b,"t_end":%d,"bytes_up":%d,"bytes_down":%d}\n'
+_ENDED = b'{"e":"end","id":"%b","attempt":%d,"result":"%b","status":%b,"t":%d,"bytes_up":%d,"bytes_down":%d}\n'
+
+
+def named_request(method: bytes, path: bytes) -> bytes:
+    """Return what was asked, as the line of an attempt says it."""
+    if path.isascii() and b'"' not in path and b"\\" not in path:
+        return b'"method":"%b","path":"%b"' % (method, path)
+    return b'"method":"%b","path":%b' % (method, json.dumps(path.decode("latin-1")).encode())
 
 
 class Attempt:
-    """An attempt under way."""
+    """What the ledger knows of an attempt under way: `begun` are the words of its line. Empty: it is in no ledger."""
 
-    __slots__ = ("attempt", "begun", "epoch", "id", "method", "path", "replica", "reused", "run")
+    __slots__ = ("attempt", "begun", "request_id", "run")
 
-    def __init__(
-        self,
-        id_: bytes,
-        attempt: int,
-        replica: bytes,
-        epoch: int,
-        *,
-        method: bytes,
-        path: bytes,
-        reused: bool,
-        begun: int,
-    ) -> None:
-        self.id = id_
+    def __init__(self, request_id: bytes, attempt: int) -> None:
+        self.request_id = request_id
         self.attempt = attempt
-        self.replica = replica
-        self.epoch = epoch
-        self.method = method
-        self.path = path
-        self.reused = reused
-        self.begun = begun
+        self.begun = b""
         self.run: str | None = None
-
-    def told(self, kind: bytes) -> tuple[bytes | int, ...]:
-        return (
-            kind,
-            self.id,
-            self.attempt,
-            self.replica,
-            self.epoch,
-            self.method,
-            _quoted(self.path),
-            b"true" if self.reused else b"false",
-            self.begun,
-        )
 
 
 class Ledger:
@@ -97,6 +76,8 @@ class Ledger:
         self._attempts = 0
         self._pending: list[bytes] = []
         self._begun: dict[Attempt, None] = {}
+        # How a line names a replica, at an epoch: the same for many.
+        self._replicas: dict[str, tuple[int, bytes]] = {}
         # What was handed over and not taken yet.
         self._rest = b""
         self._lost = 0
@@ -122,6 +103,7 @@ class Ledger:
         path = self._folder / run / "proxy.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._attempts, ends_whole, was_open = _found(path)
+        self._replicas.clear()
         path.touch()
         self._scribe = Scribe(path)
         self.run = run
@@ -149,30 +131,34 @@ class Ledger:
         """Let go of the file without a footer: the run goes on when the proxy is back."""
         self._let_go()()
 
-    def begin(
-        self, id_: bytes, attempt: int, replica: bytes, epoch: int, *, method: bytes, path: bytes, reused: bool
-    ) -> Attempt | None:
+    def begin(self, attempt: Attempt, replica: str, epoch: int, request: bytes, reused: bool) -> None:
+        """Begin a line; `request` is what `named_request` says."""
         if self._scribe is None:
-            return None
-        self._attempts += 1
-        begun = Attempt(id_, attempt, replica, epoch, method=method, path=path, reused=reused, begun=self._clock())
-        begun.run = self.run
-        if self._room():
-            self._begun[begun] = None
-        return begun
-
-    def end(self, attempt: Attempt | None, result: Result, *, status: int | None, up: int, down: int) -> None:
-        """End what `begin` returned; one begun before a run was opened, or in another run, is none of this ledger's."""
-        if attempt is None or self._scribe is None or attempt.run != self.run:
             return
-        code = b"%d" % status if status else b"null"
+        self._attempts += 1
+        attempt.run = self.run
+        said = self._replicas.get(replica)
+        if said is None or said[0] != epoch:
+            said = self._replicas[replica] = epoch, b'"replica":"%b","epoch":%d' % (replica.encode(), epoch)
+        again = b"true" if reused else b"false"
+        attempt.begun = _BEGUN % (attempt.request_id, attempt.attempt, said[1], request, again, self._clock())
+        if self._room():
+            self._begun[attempt] = None
+
+    def end(self, attempt: Attempt, result: Result, status: int, up: int, down: int) -> None:
+        """End what was begun; if that was before a run was opened, or in another run, it is none of this ledger's.
+
+        `status` 0: there was none.
+        """
+        if not attempt.begun or self._scribe is None or attempt.run != self.run:
+            return
+        code = _CODES.get(status, b"null")
         if attempt in self._begun:
             del self._begun[attempt]
-            told = attempt.told(b"attempt")
-            self._pending.append(_BOTH % (*told, _RESULTS[result], code, b"t_end", self._clock(), up, down))
+            self._pending.append(_BOTH % (attempt.begun, _RESULTS[result], code, self._clock(), up, down))
         elif self._room():
-            head = b'{"e":"end","id":"%b","attempt":%d' % (attempt.id, attempt.attempt)
-            self._pending.append(head + _ENDED % (_RESULTS[result], code, b"t", self._clock(), up, down))
+            about = (attempt.request_id, attempt.attempt, _RESULTS[result], code, self._clock(), up, down)
+            self._pending.append(_ENDED % about)
 
     def reject(self, id_: bytes, reason: str, status: int) -> None:
         self._put({"e": "reject", "id": id_.decode(), "reason": reason, "status": status, "t": self._clock()})
@@ -207,7 +193,7 @@ class Ledger:
     def _gathered(self) -> bytes:
         """Give each attempt that is still under way its line, say what is missing, and return all of it."""
         for attempt in self._begun:
-            self._pending.append(_BEGUN % attempt.told(b"begin") + b"}\n")
+            self._pending.append(b'{"e":"begin",%b}\n' % attempt.begun)
         self._begun.clear()
         if self._lost:
             self._pending.append(b'{"e":"lost","lines":%d,"t":%d}\n' % (self._lost, self._clock()))
@@ -271,12 +257,6 @@ def _finish(scribe: Scribe, data: bytes, run: str | None) -> None:
 
 def _say_that_it_ends(run: str | None) -> None:
     sys.stderr.write(f"proxy: the ledger of run {run} cannot be written: it ends here\n")
-
-
-def _quoted(path: bytes) -> bytes:
-    if path.isascii() and b'"' not in path and b"\\" not in path:
-        return b'"%b"' % path
-    return json.dumps(path.decode("latin-1")).encode()
 
 
 def _found(path: Path) -> tuple[int, bool, bool]:

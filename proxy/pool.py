@@ -38,7 +38,7 @@ class Pool:
     def connections(self) -> int:
         return len(self._open)
 
-    def take(self, now: float, *, safe: bool) -> UpstreamConnection | None:
+    def take(self, now: float, safe: bool) -> UpstreamConnection | None:
         """Return an idle connection that the replica has not closed, nor is about to.
 
         For a request that may not be sent twice it has to be quiet as well: the event loop may not have been told yet
@@ -78,7 +78,7 @@ class Pool:
 
     def put(self, connection: UpstreamConnection, now: float) -> None:
         """Take a connection back after its exchange: kept if it can serve again and the replica may be asked again."""
-        if not (self._pooling and connection.reusable):
+        if not (self._pooling and connection.is_reusable()):
             connection.abort()
             return
         connection.rest()

@@ -103,6 +103,9 @@ class _Answer:
         if (complete or enough) and self._head is not None and not self.whole.done():
             self.whole.set_result((self._head, self._body))
 
+    def answer_whole(self, head: ResponseHead, body: bytes) -> bool:  # noqa: ARG002
+        return False
+
     def answer_switched(self, fields: list[Field], tail: bytes) -> None:  # noqa: ARG002
         self.answer_failed(BadAnswerError("the readiness path switches protocols"))
 

@@ -11,7 +11,10 @@ from proxy.fields import HOP_BY_HOP, NOT_NOMINABLE, REQUEST_ID, Field, Framing, 
 
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
+# Looking up a member of an enum costs more than most of what is decided by it.
+_NONE, _LENGTH, _CHUNKED = Framing.NONE, Framing.LENGTH, Framing.CHUNKED
 _HTTP_1_1, _HTTP_1_0 = (1, 1), (1, 0)
+_FIRST_AND_NO_MORE = b"\r\nX-Lab-Attempt: 1\r\n\r\n"
 _SLASH = ord("/")
 _SHORT_TARGET = 256
 # A length below 2**63: who reads it into 64 bits must not read another one.
@@ -35,22 +38,36 @@ _USUAL_CONNECTION = frozenset({b"keep-alive", b"close"})
 
 
 class Inbound:
-    """A request as it goes on. A plain object, and what is rare a default of its class: each is made very often.
+    """A request as it goes on. A plain object: each is made very often.
 
     Clients ask in the same words again and again: what was worked out of `fields` is then taken over by the next
     request on the connection (`again`), but for its id, whose field is at `id_at`.
     """
 
-    fields: tuple[Field, ...] = ()
-    id_at = -1
-    middle = b""
-    expects_continue = False
-    upgrades = False
-    max_forwards: int | None = None
-    forwarded: tuple[Field, ...] = ()
+    __slots__ = (
+        "expects_continue",
+        "fields",
+        "forwarded",
+        "framing",
+        "host",
+        "http10",
+        "id_at",
+        "keep_alive",
+        "length",
+        "max_forwards",
+        "may_repeat",
+        "method",
+        "middle",
+        "onward",
+        "request_id",
+        "start",
+        "target",
+        "told",
+        "upgrades",
+    )
 
-    def __init__(
-        self, method: bytes, target: bytes, host: bytes, onward: bytes, request_id: bytes, *, keep_alive: bool
+    def __init__(  # noqa: PLR0917  made for each request: keywords cost
+        self, method: bytes, target: bytes, host: bytes, onward: bytes, request_id: bytes, keep_alive: bool
     ) -> None:
         self.method = method
         self.target = target
@@ -60,8 +77,17 @@ class Inbound:
         self.keep_alive = keep_alive
         self.http10 = False
         self.may_repeat = method in SAFE
-        self.framing = Framing.NONE
+        self.framing = _NONE
         self.length = 0
+        self.fields: tuple[Field, ...] = ()
+        self.id_at = -1
+        self.expects_continue = False
+        self.upgrades = False
+        self.max_forwards: int | None = None
+        self.forwarded: tuple[Field, ...] = ()
+        # Kept from when they were first needed: its head up to the id, the part of that which many share, and how
+        # the ledger names it.
+        self.start = self.middle = self.told = b""
 
     def is_asked_alike(self, method: bytes, target: bytes, fields: tuple[Field, ...]) -> bool:
         """Whether a request differs from this one in no more than its id and its path."""
@@ -78,7 +104,11 @@ class Inbound:
         )
 
     def again(self, target: bytes, request_id: bytes) -> "Inbound":
-        made = Inbound(self.method, target, self.host, self.onward, request_id, keep_alive=self.keep_alive)
+        """Return the next request, put in the same words: this one, which is over by then, if it has the same path."""
+        if target == self.target:
+            self.request_id = request_id
+            return self
+        made = Inbound(self.method, target, self.host, self.onward, request_id, self.keep_alive)
         made.framing, made.length = self.framing, self.length
         made.fields, made.id_at, made.middle = self.fields, self.id_at, self.middle
         return made
@@ -119,12 +149,11 @@ class RequestReader:
         # Clients ask for the same host again and again: it is valid as it was. (No host is this one.)
         self._last_host = b"\n"
 
-    def read(
+    def read(  # noqa: PLR0917  as above
         self,
         method: bytes,
         target: bytes,
         fields: tuple[Field, ...],
-        *,
         keep_alive: bool,
         version: tuple[int, int],
         upgrade: bool,
@@ -152,11 +181,11 @@ class RequestReader:
             if refusal is not None:
                 return request_id, refusal
             self._last_host = host or self._last_host
-        inbound = Inbound(method, target, host, onward, request_id, keep_alive=keep_alive)
+        inbound = Inbound(method, target, host, onward, request_id, keep_alive)
         inbound.http10 = http10
         length = special.get(b"content-length")
         if isinstance(length, bytes):
-            inbound.framing, inbound.length = Framing.LENGTH, int(length)
+            inbound.framing, inbound.length = _LENGTH, int(length)
         if known is not None:
             known.tell(inbound, fields, upgrade=upgrade)
         elif host == special.get(b"host") and not http10 and not isinstance(given, list):
@@ -194,17 +223,28 @@ class RequestReader:
         return None if known is None else known.refusal(self._pseudonym, http10=http10)
 
 
-def request_head(inbound: Inbound, *, attempt: int, address: bytes, forwarding: bytes) -> bytes:
-    """Return the head as a replica gets it; `forwarding` is what `forwarding_lines` made for this client and host."""
-    middle = inbound.middle
-    if not middle or not inbound.host:
-        host = inbound.host or address
-        middle = b" HTTP/1.1\r\nHost: %b\r\n%b%b%b: " % (host, inbound.onward, forwarding, REQUEST_ID)
-        inbound.middle = middle
-    parts = [inbound.method, b" ", inbound.target, middle, inbound.request_id, b"\r\nX-Lab-Attempt: %d\r\n" % attempt]
-    if inbound.framing is Framing.LENGTH:
+def request_head(inbound: Inbound, attempt: int, address: bytes, forwarding: bytes) -> bytes:
+    """Return the head as a replica gets it.
+
+    `forwarding` is what `forwarding_lines` made for this client and host; it is not asked for when the request has a
+    `middle` already.
+    """
+    start = inbound.start
+    if not start or not inbound.host:
+        middle = inbound.middle
+        if not middle or not inbound.host:
+            host = inbound.host or address
+            middle = b" HTTP/1.1\r\nHost: %b\r\n%b%b%b: " % (host, inbound.onward, forwarding, REQUEST_ID)
+            inbound.middle = middle
+        start = inbound.start = b"%b %b%b" % (inbound.method, inbound.target, middle)
+    framing = inbound.framing
+    if attempt == 1 and framing is _NONE and inbound.fields:
+        # In plain words, and without a body: this is all there is to say.
+        return start + inbound.request_id + _FIRST_AND_NO_MORE
+    parts = [start, inbound.request_id, b"\r\nX-Lab-Attempt: %d\r\n" % attempt]
+    if framing is _LENGTH:
         parts.append(b"Content-Length: %d\r\n" % inbound.length)
-    elif inbound.framing is Framing.CHUNKED:
+    elif framing is _CHUNKED:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     if inbound.upgrades:
         parts.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
@@ -275,10 +315,10 @@ class _Known:
         """Complete the request with it."""
         special = self._special
         if b"transfer-encoding" in special:
-            inbound.framing = Framing.CHUNKED
+            inbound.framing = _CHUNKED
         inbound.expects_continue = not inbound.http10 and b"expect" in special
         inbound.upgrades = upgrade and self._upgrades and inbound.method == b"GET" and not inbound.http10
-        if b"upgrade" in special and inbound.framing is not Framing.NONE:
+        if b"upgrade" in special and inbound.framing is not _NONE:
             # After the body the parser waits for the other protocol, whatever the proxy does about it.
             inbound.keep_alive = False
         if b"idempotency-key" in special or b"x-idempotency-key" in special:

@@ -21,6 +21,11 @@ class Kind(StrEnum):
     WEBSOCKET = "websocket"
 
 
+# Looking up a member of an enum costs more than most of what is decided by it.
+_SHORT = Kind.SHORT
+_DRAINING = Place.DRAINING
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
     """When a drain ends what is left of each kind, on the proxy's clock."""
@@ -74,23 +79,23 @@ class Entry:
     requests: int = 0
     errors: int = 0
     claims: "set[Claim]" = field(default_factory=set)
-    name: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.name = self.route.replica.encode()
 
 
-@dataclass(slots=True, eq=False)
 class Claim:
-    """The right to send one attempt to a replica; given back exactly once. `cut` ends what was made of it."""
+    """The right to send one attempt to a replica; given back exactly once. `cut` ends what was made of it.
 
-    entry: Entry
-    replica: str
-    name: bytes
-    epoch: int
-    kind: Kind = Kind.SHORT
-    open: bool = True
-    cut: Callable[[], None] | None = None
+    A plain object: each is made very often.
+    """
+
+    __slots__ = ("cut", "entry", "epoch", "kind", "open", "replica")
+
+    def __init__(self, entry: Entry, replica: str, epoch: int) -> None:
+        self.entry = entry
+        self.replica = replica
+        self.epoch = epoch
+        self.kind = _SHORT
+        self.open = True
+        self.cut: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ class RoutingTable:
         """How much is in flight at those that may be asked."""
         return sum(entry.in_flight for entry in self._candidates)
 
-    def claim(self, exclude: Collection[str] = (), *, now_ns: int = 0) -> Claim | None:
+    def claim(self, exclude: Collection[str] = (), now_ns: int = 0) -> Claim | None:
         """Pick and count in one step. `now_ns` counts only while `slow_start`."""
         candidates = self._candidates
         if exclude:
@@ -153,7 +158,7 @@ class RoutingTable:
         entry = least_of_two(candidates, self._random)
         entry.in_flight += 1
         entry.claimed += 1
-        claim = Claim(entry, entry.route.replica, entry.name, self.epoch)
+        claim = Claim(entry, entry.route.replica, self.epoch)
         entry.claims.add(claim)
         return claim
 
@@ -163,19 +168,20 @@ class RoutingTable:
         claim.entry.streams += kind is Kind.STREAM
         claim.entry.websockets += kind is Kind.WEBSOCKET
 
-    def release(self, claim: Claim, *, aborted: bool = False, cut: bool = False) -> None:
+    def release(self, claim: Claim, aborted: bool = False, cut: bool = False) -> None:
         if not claim.open:
             raise RuntimeError(f"a claim on {claim.replica} was given back twice")
         claim.open = False
         entry = claim.entry
         entry.claims.discard(claim)
         entry.in_flight -= 1
-        if claim.kind is not Kind.SHORT:
+        if claim.kind is not _SHORT:
             entry.streams -= claim.kind is Kind.STREAM
             entry.websockets -= claim.kind is Kind.WEBSOCKET
-        entry.aborted += aborted
-        entry.cut += cut
-        if entry.route.place is Place.DRAINING:
+        if aborted or cut:
+            entry.aborted += aborted
+            entry.cut += cut
+        if entry.route.place is _DRAINING:
             self.seq += 1
 
     def join(self, route: Route) -> None:

@@ -20,6 +20,8 @@ _CONTINUE = 100
 _FINAL = 200
 _USUAL = frozenset({200})
 _HEAD_END = b"\r\n\r\n"
+# Looking up a member of an enum costs more than most of what is decided by it.
+_NONE, _LENGTH, _CLOSE = Framing.NONE, Framing.LENGTH, Framing.CLOSE
 
 
 class UpstreamError(Exception):
@@ -39,6 +41,9 @@ class Receiver(Protocol):
     def answer_read(self, *, complete: bool) -> None:
         """All that one read brought has been told; `complete`: the answer is over."""
 
+    def answer_whole(self, head: ResponseHead, body: bytes) -> bool:
+        """Take head, body and end in one call, if there is nothing to consider; False: they are told one by one."""
+
     def answer_switched(self, fields: list[Field], tail: bytes) -> None: ...
     def answer_failed(self, error: UpstreamError) -> None: ...
     def replica_takes_more(self) -> None: ...
@@ -56,6 +61,34 @@ class Tunnelled(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """Carries one exchange at a time, from `start` until `answer_read(complete=True)` or `answer_failed`."""
 
+    __slots__ = (
+        "_alike",
+        "_complete",
+        "_extra",
+        "_fed",
+        "_fields",
+        "_head",
+        "_head_only",
+        "_head_size",
+        "_known",
+        "_last_head",
+        "_last_piece",
+        "_lost",
+        "_made",
+        "_parser",
+        "_poller",
+        "_reading",
+        "_reason",
+        "_receiver",
+        "_switched",
+        "_transport",
+        "_tunnel",
+        "_unsent",
+        "alive",
+        "idle_since",
+        "writing_paused",
+    )
+
     def __init__(
         self, made: Callable[["UpstreamConnection"], None], lost: Callable[["UpstreamConnection"], None]
     ) -> None:
@@ -72,21 +105,20 @@ class UpstreamConnection(asyncio.Protocol):
         self._known: tuple[bytes, int, ResponseHead] | None = None
         self.writing_paused = False
         self.idle_since = 0.0
-        self._begin(head_only=False)
-
-    def _begin(self, *, head_only: bool) -> None:
-        self._head_only = head_only
+        # What is said at the end of this step of the loop, together with what is said to others.
+        self._unsent = b""
+        self._head_only = False
         self._head: ResponseHead | None = None
-        self._fed = self._complete = False
-        self._extra = self._alike = False
-        self._switched = False
-        self._reason = b""
-        self._fields: list[Field] = []
+        self._fed = self._complete = self._extra = False
         self._head_size = 0
-        self._last_piece = b""
+        self._begin_parsing()
 
-    @property
-    def reusable(self) -> bool:
+    def _begin_parsing(self) -> None:
+        self._alike = self._switched = False
+        self._reason = self._last_piece = b""
+        self._fields: list[Field] = []
+
+    def is_reusable(self) -> bool:
         return self.alive and self._complete and not self._extra and self._head is not None and self._head.reusable
 
     def is_quiet(self) -> bool:
@@ -103,11 +135,25 @@ class UpstreamConnection(asyncio.Protocol):
         return not self._poller.poll(0)
 
     def start(self, receiver: Receiver, request: bytes, *, head_only: bool) -> None:
-        self._begin(head_only=head_only)
+        self.prepare(receiver, request, head_only)
+        self.send_prepared()
+
+    def prepare(self, receiver: Receiver, request: bytes, head_only: bool) -> None:
+        """Begin an exchange whose request is not said before `send_prepared`, which the caller sees to."""
+        self._head_only = head_only
+        self._head = None
+        self._fed = self._complete = self._extra = False
+        self._head_size = 0
         if head_only:
             self._last_head = None
         self._receiver = receiver
-        self.write(request)
+        self._unsent = request
+
+    def send_prepared(self) -> None:
+        unsent = self._unsent
+        if unsent:
+            self._unsent = b""
+            self.write(unsent)
 
     def rest(self) -> None:
         """Say that the exchange is over: whatever arrives from now on ends the connection."""
@@ -141,6 +187,7 @@ class UpstreamConnection(asyncio.Protocol):
     def abort(self) -> None:
         self._receiver = self._tunnel = None
         self.alive = False
+        self._unsent = b""
         if self._transport is not None:
             self._transport.abort()
 
@@ -172,17 +219,16 @@ class UpstreamConnection(asyncio.Protocol):
             self._tunnel.from_replica(data)
             return
         receiver = self._receiver
-        if receiver is None or self._complete:
-            # Nothing was asked: whoever speaks now cannot be trusted with the next request.
-            self._extra = True
-            if receiver is None:
-                self.abort()
+        if receiver is None or self._complete or self._unsent:
+            self._spoke_unasked()
             return
         known, first = self._known, not self._fed
         self._fed = True
         if first and known is not None and self._is_as_before(data, known):
             self._read_as_before(receiver, data, known)
             return
+        if first:
+            self._begin_parsing()
         in_head = self._head is None
         try:
             self._parser.feed_data(data)
@@ -195,6 +241,15 @@ class UpstreamConnection(asyncio.Protocol):
                 self._head_grows(len(data))
             else:
                 self._told(receiver, data, first=first)
+
+    def _spoke_unasked(self) -> None:
+        """Nothing was asked: whoever speaks now cannot be trusted with the next request."""
+        if self._unsent:
+            self._fail(UpstreamError("the replica spoke before it was asked"))
+            return
+        self._extra = True
+        if self._receiver is None:
+            self.abort()
 
     def _told(self, receiver: Receiver, data: bytes, *, first: bool) -> None:
         """All that one read brought is told; `first`: it was the first of the answer."""
@@ -209,7 +264,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _remember(self, data: bytes) -> None:
         """Keep the bytes of a head that came twice, if all of its answer came in one read and nothing after it."""
         head = self._head
-        if head is None or not self.reusable or head.framing is not Framing.LENGTH:
+        if head is None or not self.is_reusable() or head.framing is not _LENGTH or head.event_stream:
             return
         raw = bytes(data[: len(data) - len(self._last_piece)])
         if raw.find(_HEAD_END) == len(raw) - len(_HEAD_END):
@@ -222,9 +277,12 @@ class UpstreamConnection(asyncio.Protocol):
         """The same head, and as many bytes: the parser, which stands at the begin of an answer, would say the same."""
         raw, _size, head = known
         self._head, self._complete = head, True
+        body = data[len(raw) :]
+        if receiver.answer_whole(head, body):
+            return
         receiver.answer_head(head)
-        if self._receiver is receiver and len(data) > len(raw):
-            receiver.answer_body(data[len(raw) :])
+        if self._receiver is receiver and body:
+            receiver.answer_body(body)
         if self._receiver is receiver:
             receiver.answer_read(complete=True)
 
@@ -233,7 +291,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._tunnel.replica_ended()
             return True
         receiver = self._receiver
-        if receiver is not None and self._head is not None and self._head.framing is Framing.CLOSE:
+        if receiver is not None and self._head is not None and self._head.framing is _CLOSE:
             self._complete = True
             receiver.answer_read(complete=True)
         return False
@@ -293,7 +351,7 @@ class UpstreamConnection(asyncio.Protocol):
             # A replica answers in the same words again and again.
             self._last_head = None if self._head_only or version != "1.1" else head
         self._head = head
-        self._complete = head.framing is Framing.NONE
+        self._complete = head.framing is _NONE
         self._receiver.answer_head(head)
 
     def _is_alike(self, last: ResponseHead, status: int, version: str) -> bool:
@@ -309,12 +367,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         # An interim answer is not the answer, and a body that ends with its connection has not ended yet.
-        if self._head is not None and self._head.framing is not Framing.CLOSE:
+        if self._head is not None and self._head.framing is not _CLOSE:
             self._complete = True
 
     def _has_stray_line_end(self, data: bytes) -> bool:
         """Whether a line end follows the answer: the parser skips it as if it belonged to the next one."""
-        if self._head is not None and self._head.framing is Framing.LENGTH:
+        if self._head is not None and self._head.framing is _LENGTH:
             return not self._last_piece.endswith(b"\r\n")
         return data.endswith(b"\r\n\r\n\r\n")
 

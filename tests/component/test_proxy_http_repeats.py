@@ -86,3 +86,16 @@ async def test_an_answer_in_like_words_of_an_older_version_does_not_keep_its_con
                 writer.write(f"GET /{version} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
                 assert (await read_answer(reader)).body == b"ok"
         assert [used[0] == each for each in used] == [True, True, True, False]
+
+
+async def test_what_the_proxy_answers_itself_is_not_taken_for_what_was_asked_before_it(tmp_path: Path) -> None:
+    plain = b"GET /a HTTP/1.1\r\nHost: lab.test\r\n\r\n"
+    here = b"OPTIONS /b HTTP/1.1\r\nHost: lab.test\r\nMax-Forwards: 0\r\n\r\n"
+    async with world(tmp_path) as lab:
+        replica = await lab.serve("app-1.1")
+        async with connected(lab.port) as (reader, writer):
+            for request in (plain, plain, here, here, plain, here):
+                writer.write(request)
+                reason = (await read_answer(reader)).headers.get("x-lab-proxy")
+                assert reason == ("answered-here" if request is here else None)
+        assert [request.target for request in replica.requests] == ["/a"] * 3

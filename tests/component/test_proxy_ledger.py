@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.ledger import FLUSH_SECONDS, Ledger, Result
+from proxy.ledger import FLUSH_SECONDS, Attempt, Ledger, Result, named_request
 from tests.proxy_world import eventually
 
 
@@ -19,11 +19,13 @@ def lines(folder: Path, run: str) -> list[dict[str, Any]]:
 
 
 def begin(ledger: Ledger, id_: bytes, path: bytes = b"/") -> Any:
-    return ledger.begin(id_, 1, b"app-1.1", 3, method=b"GET", path=path, reused=False)
+    attempt = Attempt(id_, 1)
+    ledger.begin(attempt, "app-1.1", 3, named_request(b"GET", path), reused=False)
+    return attempt
 
 
 def end(ledger: Ledger, attempt: Any) -> None:
-    ledger.end(attempt, Result.OK, status=200, up=0, down=5)
+    ledger.end(attempt, Result.OK, 200, up=0, down=5)
 
 
 async def test_what_is_over_before_it_is_written_is_one_line_and_what_is_not_is_two(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ async def test_a_file_that_cannot_be_written_ends_the_ledger_without_a_footer(tm
     os.kill(ledger.writer, signal.SIGKILL)
     end(ledger, begin(ledger, b"a"))
     ledger.sync()
-    assert begin(ledger, b"b") is None, "nothing is written to a ledger that has ended"
+    assert not begin(ledger, b"b").begun, "nothing is written to a ledger that has ended"
     ledger.close()
     assert [line["e"] for line in lines(tmp_path, "r1")] == ["header"]
 

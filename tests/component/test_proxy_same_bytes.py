@@ -8,11 +8,12 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.client import ClientConnection
 from proxy.fields import Field
+from proxy.requests import Inbound, RequestReader, request_head
 from proxy.responses import ResponseHead
 from proxy.settings import Limits
 from proxy.upstream import UpstreamConnection, UpstreamError
@@ -22,7 +23,14 @@ OTHER = b"GET /b HTTP/1.1\r\nHost: lab.test\r\n\r\n"
 OPEN_FIELD = b"GET /c HTTP/1.1\r\nHost: lab.test\r\nX: "
 BODY_TO_COME = b"POST /d HTTP/1.1\r\nHost: lab.test\r\nContent-Length: %d\r\n\r\n" % len(ASKED)
 CHUNKED = b"POST /e HTTP/1.1\r\nHost: lab.test\r\nTransfer-Encoding: chunked\r\n\r\n"
-PIECES = (ASKED, OTHER, ASKED + ASKED, ASKED[:9], ASKED[9:], OPEN_FIELD, BODY_TO_COME, CHUNKED, b"0\r\n\r\n", b"\r\n")
+WITH_ID = b"GET /a HTTP/1.1\r\nHost: lab.test\r\nX-Lab-Request-Id: r-1\r\n\r\n"
+OTHER_ID = WITH_ID.replace(b"r-1", b"r-2")
+NOT_PLAIN = b"GET /f HTTP/1.1\r\nHost: lab.test\r\nMax-Forwards: 0\r\n\r\n"
+REFUSED = b"GET /g HTTP/1.1\r\nHost: lab.test\r\nExpect: more\r\n\r\n"
+PIECES = (
+    *(ASKED, OTHER, ASKED + ASKED, ASKED[:9], ASKED[9:], WITH_ID, OTHER_ID, NOT_PLAIN, REFUSED),
+    *(OPEN_FIELD, BODY_TO_COME, CHUNKED, b"0\r\n\r\n", b"\r\n"),
+)
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
 ANSWERS = (
@@ -72,6 +80,14 @@ class Owner:
 
     def __init__(self) -> None:
         self.told: list[object] = []
+        self._reader = RequestReader(
+            request_line=8190,
+            header_bytes=32768,
+            header_count=100,
+            body_bytes=0,
+            pseudonym=b"lab",
+            new_id=lambda: b"new",
+        )
 
     def trusts(self, _address: str) -> bool:
         return False
@@ -81,8 +97,31 @@ class Owner:
 
     def disconnected(self, _connection: ClientConnection) -> None: ...
 
-    def begin(self, _connection: ClientConnection, message: RawRequestMessage, content: StreamReader) -> None:
+    def begin(self, connection: ClientConnection, message: RawRequestMessage, content: StreamReader) -> None:
+        """Read it as the data plane does."""
         self.told.append((message.method, message.path, message.raw_headers, content.is_eof()))
+        last, connection.last = connection.last, None
+        _, found = self._reader.read(
+            message.method.encode(),
+            message.path.encode(),
+            message.raw_headers,
+            not message.should_close,
+            message.version,
+            message.upgrade,
+            last,
+        )
+        if isinstance(found, Inbound):
+            connection.last = found if found.fields else None
+            self._tell(connection, found)
+
+    def begin_again(self, connection: ClientConnection, inbound: Inbound) -> None:
+        self.told.append((inbound.method.decode(), inbound.target.decode(), inbound.fields, True))
+        inbound.request_id = b"new"
+        self._tell(connection, inbound)
+
+    def _tell(self, connection: ClientConnection, inbound: Inbound) -> None:
+        forwarding = b"" if inbound.middle else connection.forwarding(inbound.host, inbound.forwarded)
+        self.told.append((request_head(inbound, 1, b"h:1", forwarding), inbound.keep_alive, inbound.may_repeat))
 
     def refuse(self, _connection: ClientConnection, status: int, reason: str, _message: str) -> None:
         self.told.append((status, reason))
@@ -108,7 +147,7 @@ def heard(kind: type[ClientConnection], pieces: Sequence[tuple[bytes, bool]]) ->
             connection.data_received(data)
             owner.told.append(("busy", connection.busy))
             if answer and connection.busy:
-                connection.finished(keep_alive=True)
+                connection.finished(keep_alive=True, now=0.0)
                 for _ in range(3):  # a body that is left is read away in a task
                     await asyncio.sleep(0)
         connection.connection_lost(None)
@@ -119,8 +158,19 @@ def heard(kind: type[ClientConnection], pieces: Sequence[tuple[bytes, bool]]) ->
 
 
 class Receiver:
-    def __init__(self) -> None:
+    """`takes_whole`: it takes an answer in one call."""
+
+    def __init__(self, *, takes_whole: bool = False) -> None:
         self.told: list[object] = []
+        self._takes_whole = takes_whole
+
+    def answer_whole(self, head: ResponseHead, body: bytes) -> bool:
+        if self._takes_whole:
+            self.answer_head(head)
+            if body:
+                self.answer_body(body)
+            self.answer_read(complete=True)
+        return self._takes_whole
 
     def answer_interim(self, head: bytes) -> None:
         self.told.append(head)
@@ -143,39 +193,50 @@ class Receiver:
     def replica_takes_more(self) -> None: ...
 
 
-def answered(kind: type[UpstreamConnection], exchanges: Sequence[Sequence[bytes]]) -> list[object]:
+def answered(
+    kind: type[UpstreamConnection], exchanges: Sequence[Sequence[bytes]], *, takes_whole: bool = False
+) -> list[object]:
     """Ask as often as there are exchanges, as long as the connection may be used again."""
-    receiver = Receiver()
+    receiver = Receiver(takes_whole=takes_whole)
     connection = kind(lambda _made: None, lambda _lost: None)
     connection.connection_made(Transport())
     for pieces in exchanges:
         connection.start(receiver, ASKED, head_only=False)
         for data in pieces:
             connection.data_received(data)
-        receiver.told.append(("reusable", connection.reusable))
-        if not connection.reusable:
+        receiver.told.append(("reusable", connection.is_reusable()))
+        if not connection.is_reusable():
             break
         connection.rest()
     return receiver.told
 
 
+# How long it takes is the machine's to say.
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PIECES), st.booleans()), max_size=8))
 @example([(ASKED, True), (ASKED, True), (ASKED, True)])
 @example([(ASKED, True), (OPEN_FIELD, True), (ASKED, True)])
 @example([(ASKED, False), (OPEN_FIELD, True), (ASKED, True)])
 @example([(ASKED, True), (BODY_TO_COME, False), (ASKED, True)])
+@example([(ASKED, True), (NOT_PLAIN, True), (NOT_PLAIN, True)])
+@example([(ASKED, True), (REFUSED, True), (REFUSED, True)])
+@example([(ASKED, True), (OTHER[:9], True), (OTHER[9:], True), (ASKED, True)])
+@example([(WITH_ID, True), (OTHER_ID, True), (WITH_ID, True)])
 @example([(ASKED, True), (ASKED[:9], True), (ASKED, True)])
 def test_a_request_asked_in_the_same_bytes_is_heard_as_if_it_were_parsed(pieces: list[tuple[bytes, bool]]) -> None:
     assert heard(ClientConnection, pieces) == heard(Forgetful, pieces)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=3), max_size=6))
 @example([[ANSWER + b"four"]] * 4)
 @example([[ANSWER + b"four"]] * 3 + [[ANSWER, b"four"]])
 @example([[ANSWER + b"four"]] * 3 + [[b"HTTP/1.1 103 Early Hints\r\n\r\n", ANSWER + b"four"]])
 @example([[ANSWER + b"four"]] * 3 + [[b"HTTP/1.1 200 OK\r\nX: ", ANSWER + b"four"]])
 def test_an_answer_in_the_same_bytes_is_told_as_if_it_were_parsed(exchanges: list[list[bytes]]) -> None:
-    assert answered(UpstreamConnection, exchanges) == answered(ForgetfulUpstream, exchanges)
+    parsed = answered(ForgetfulUpstream, exchanges)
+    assert answered(UpstreamConnection, exchanges) == parsed
+    assert answered(UpstreamConnection, exchanges, takes_whole=True) == parsed
 
 
 def test_the_same_bytes_are_really_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,7 +201,7 @@ def test_an_upgrade_other_than_websocket_is_left_out_rather_than_refused() -> No
         (b"Connection", b"Upgrade, HTTP2-Settings"), (b"Upgrade", b"h2c"), (b"HTTP2-Settings", b"AAMAAABk")
     )
     assert isinstance(inbound, Inbound)
-    head = request_head(inbound, attempt=1, address=b"10.0.0.1:80", forwarding=b"").lower()
+    head = request_head(inbound, 1, b"10.0.0.1:80", b"").lower()
     assert b"h2c" not in head
     assert b"http2-settings" not in head
     assert head.startswith(b"get / http/1.1\r\nhost: a.test\r\n")
@@ -255,7 +255,7 @@ def test_what_is_taken_over_from_the_request_before_is_what_would_have_been_read
         )
         if isinstance(found, Refusal):
             return request_id, found
-        head = request_head(found, attempt=1, address=b"h:1", forwarding=b"Via: 1.1 me\r\n")
+        head = request_head(found, 1, b"h:1", b"Via: 1.1 me\r\n")
         return request_id, head, found.framing, found.length, found.host, found.may_repeat, found.keep_alive
 
     _, first = reader.read(b"GET", first_target, before, keep_alive=True, version=(1, 1), upgrade=False)

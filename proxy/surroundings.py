@@ -1,0 +1,26 @@
+"""What all attempts of one proxy share, as an attempt sees it."""
+
+import asyncio
+from typing import Any, Protocol
+
+from proxy.gateway import Gateway
+from proxy.outbox import Outbox
+from proxy.settings import Limits
+
+
+class Surroundings(Protocol):
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
+    def gateway(self) -> Gateway: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def via(self) -> bytes: ...
+    @property
+    def closing(self) -> bool: ...
+    @property
+    def attempts_under_way(self) -> set[Any]: ...
+    def mask(self) -> bytes: ...
