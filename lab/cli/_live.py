@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,13 +33,16 @@ LINES = 8
 
 
 @contextmanager
-def following(lab: "Lab", *, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """What listens to a rollout: lines as they come, or the live view on a terminal."""
+def following(lab: "Lab", *, quiet: bool, at_once: bool = True) -> Iterator[Callable[[Event], None]]:
+    """What listens to a rollout: lines as they come, or the live view on a terminal.
+
+    `at_once` False: nothing is painted until there is something to hear; a word to another command has nothing.
+    """
     if not is_live(quiet=quiet):
         yield _output.events(quiet=quiet)
         return
     painter = _Painter(lab)
-    with painter.painting():
+    with painter.painting(at_once=at_once):
         yield painter.listen
 
 
@@ -71,26 +74,36 @@ class _Painter:
         self._lines: deque[str] = deque(maxlen=LINES)
         self._began_ns: int | None = None
         self._over = threading.Event()
+        self._painted = ExitStack()
+        self._begun = False
 
     def listen(self, event: Event) -> None:
+        self._begin()
         self._began_ns = event.t_ns if self._began_ns is None else self._began_ns
         if line := progress_line(event, self._began_ns):
             self._lines.append(line)
 
     @contextmanager
-    def painting(self) -> Iterator[None]:
+    def painting(self, *, at_once: bool) -> Iterator[None]:
+        with self._painted:
+            if at_once:
+                self._begin()
+            yield
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
         from rich.console import Console
         from rich.live import Live
 
         console = Console(stderr=True, force_terminal=True if manner().progress is Progress.LIVE else None)
-        with Live(console=console, auto_refresh=False) as live, _output.said_to(self._lines.append):
-            thread = threading.Thread(target=self._paint, args=(live,), name="live-view", daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                self._over.set()
-                thread.join()
+        live = self._painted.enter_context(Live(console=console, auto_refresh=False))
+        self._painted.enter_context(_output.said_to(self._lines.append))
+        thread = threading.Thread(target=self._paint, args=(live,), name="live-view", daemon=True)
+        thread.start()
+        self._painted.callback(thread.join)
+        self._painted.callback(self._over.set)
 
     def _paint(self, live: "Live") -> None:
         from lab.assembly import Lab

@@ -8,6 +8,7 @@ import typer
 
 from lab.cli import _output
 from lab.cli._lab import open_lab
+from lab.cli._live import following
 from lab.cli._verdict import show_run
 from lab.durations import seconds
 from lab.errors import Exit, UsageError
@@ -43,15 +44,9 @@ def operate(
     within = _patience(timeout)
     lab = open_lab(project)
     word = Word(command=command, replicas=replicas, to=revision_of(lab, to))
-    done = asyncio.run(
-        carry_out(
-            lab,
-            word,
-            within=within,
-            told=lambda line: _output.say(line, quiet=quiet),
-            listen=_output.events(quiet=quiet),
-        )
-    )
+    with following(lab, quiet=quiet, at_once=False) as listen:
+        told = lambda line: _output.say(line, quiet=quiet)  # noqa: E731  it is said wherever is painted now
+        done = asyncio.run(carry_out(lab, word, within=within, told=told, listen=listen))
     if isinstance(done, Answer):
         _output.result(_output.advice(answered(done)), answer_json(done), as_json=as_json)
         return Exit.OK
