@@ -10,6 +10,8 @@ NUMBER_STRIDE = 1000
 """Compose's container numbers must be unique at all times: slot within the stride, generation above it."""
 NUMBER = "com.docker.compose.container-number"
 LABEL = "rollinglab."
+CHECK_SECONDS = 30.0
+"""The engine's own interval, where a healthcheck says none."""
 _SETS: Mapping[str, Callable[[Any], str]] = {
     "Binds": str,
     "ExtraHosts": str,
@@ -71,6 +73,18 @@ def body_of(
         LABEL + "version": revision.version,
     }
     return body
+
+
+def first_check(spec: str) -> float | None:
+    """When a replica's healthcheck is first asked, in seconds after its start. `spec`: as in Revision.
+
+    None: it has none, or a start period, in which newer engines ask sooner.
+    """
+    check = json.loads(spec).get("Healthcheck") or {}
+    asks = check.get("Test") or ["NONE"]
+    if asks[0] == "NONE" or check.get("StartPeriod"):
+        return None
+    return (check.get("Interval") or 0) / 1e9 or CHECK_SECONDS
 
 
 def networks_of(body: dict[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:

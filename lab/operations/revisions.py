@@ -5,10 +5,11 @@ from dataclasses import asdict
 from lab.assembly import Lab
 from lab.compose import Flavour
 from lab.docker_client import LABEL
+from lab.errors import LabError
 from lab.images import Images
 from lab.manifest import Version, bad_key
 from lab.model import Revision
-from lab.replica_spec import attached, conceal
+from lab.replica_spec import attached, conceal, first_check
 from lab.rolled_keys import refuse_made
 from lab.sections import BadKeyError
 
@@ -34,6 +35,18 @@ def ensure_revision(lab: Lab, version: Version, images: Images, *, replicas: int
     )
     lab.journal.append("revision-recorded", "", 0, asdict(made))
     return made
+
+
+def refuse_late_check(revision: Revision, ready_timeout: float) -> None:
+    """LabError `plan-refused` where Docker asks no replica of it in time, so that none could ever join."""
+    first = first_check(revision.spec)
+    if first is not None and first >= ready_timeout:
+        raise LabError(
+            id="plan-refused",
+            what=f"the healthcheck of {revision.version} is first asked {first:g}s after a replica's start, "
+            f"and a replica has {ready_timeout:g}s to become ready",
+            fix="a shorter interval in the healthcheck (1s, with a start_period), or a longer x-lab.ready_timeout",
+        )
 
 
 def _spec_of(lab: Lab, version: Version, images: Images, replicas: int) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from lab.lease import held_lease
 from lab.model import Revision, RolloutSpec
 from lab.operations.load_check import refuse_load
 from lab.operations.request import RollRequest
-from lab.operations.revisions import ensure_revision
+from lab.operations.revisions import ensure_revision, refuse_late_check
 from lab.operations.rollouts import Listener
 from lab.operations.run import Prepared, Run, RunResult, new_course
 from lab.operations.shape import refuse_shape, refuse_timing, spec_of
@@ -73,6 +73,7 @@ def _prepare(lab: Lab, request: RollRequest) -> Prepared:
     _refuse_by_schema(lab, request, source)
     made = lab.ensure_images()
     target = _target(lab, request, history, source, made)
+    refuse_late_check(target, spec.ready_timeout)
     back_to = None if request.kind is Command.ROLLBACK or target.number == source.number else source.number
     spec = replace(spec, target=target.number, back_to=back_to)
     if history.running and history.rolling_to and target.number == source.number:

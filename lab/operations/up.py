@@ -17,7 +17,7 @@ from lab.manifest import Version
 from lab.model import Ending, Revision, RolloutSpec, SchemaMode
 from lab.observation import merge
 from lab.operations.heartbeat import Told
-from lab.operations.revisions import ensure_revision
+from lab.operations.revisions import ensure_revision, refuse_late_check
 from lab.operations.rollouts import Attempt, Listener, run_rollout
 from lab.operations.statics import start_static
 from lab.operations.versions import check_version, refuse_missing_images, version_asked
@@ -219,8 +219,9 @@ async def converge(
     """So many replicas of that revision, and nothing beside them. Return whether there was something to do."""
     if await is_whole(lab, gateway, revision, replicas) and lab.history().current == revision.number:
         return False
-    clock = await measure_clock(gateway)
     manifest = lab.manifest
+    refuse_late_check(revision, manifest.ready_timeout)
+    clock = await measure_clock(gateway)
     spec = RolloutSpec(
         target=revision.number,
         replicas=replicas,

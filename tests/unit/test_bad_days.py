@@ -1,6 +1,7 @@
 """What may be wrong around the lab, each told with what, where and the fix, and before anything is touched."""
 
 import http.server
+import json
 import os
 import re
 import socket
@@ -19,8 +20,9 @@ from lab.cli import _output
 from lab.endpoint import resolve
 from lab.errors import EngineError, Exit, LabError
 from lab.manifest import Version, read_manifest
+from lab.model import Revision
 from lab.operations import statics
-from lab.operations.revisions import ensure_revision
+from lab.operations.revisions import ensure_revision, refuse_late_check
 from lab.operations.status import static_notes
 from lab.port_owner import port_owner
 from lab.ports import Sight
@@ -156,6 +158,31 @@ def test_an_image_that_is_missing_is_told_before_compose_is_asked_for_anything()
     version = Version(name="v9", serves_as="v9", image="shop:9", environment={})
     with pytest.raises(EngineError, match="no image shop:9"):
         ensure_revision(lab, version, images=None, replicas=3)  # type: ignore[arg-type]  # it comes before they are needed
+
+
+@pytest.mark.parametrize(
+    ("check", "refused"),
+    [
+        (None, False),
+        ({"Test": ["NONE"], "Interval": 60 * 10**9}, False),
+        ({"Test": ["CMD", "true"]}, True),  # the engine's own interval
+        ({"Test": ["CMD", "true"], "Interval": 30 * 10**9}, True),
+        ({"Test": ["CMD", "true"], "Interval": 10**9}, False),
+        ({"Test": ["CMD", "true"], "Interval": 60 * 10**9, "StartPeriod": 10**9}, False),  # newer engines ask sooner
+    ],
+)
+def test_a_healthcheck_that_is_asked_too_late_for_any_replica_is_refused(check: Any, *, refused: bool) -> None:
+    spec = json.dumps({"Healthcheck": check, "Env": ["P=${secret:db_password}"]})
+    revision = Revision(number=2, version="2.0", serves_as="2.0", image_id="", spec=spec)
+    if not refused:
+        refuse_late_check(revision, 30.0)
+        return
+    with pytest.raises(LabError) as caught:
+        refuse_late_check(revision, 30.0)
+
+    assert (caught.value.id, caught.value.exit_code) == ("plan-refused", Exit.ENVIRONMENT)
+    assert "is first asked 30s after a replica's start, and a replica has 30s" in caught.value.what
+    assert "x-lab.ready_timeout" in caught.value.fix
 
 
 # whose lab, and is there one
