@@ -97,7 +97,8 @@ def _exits(call: ast.Call, words: dict[str | None, ast.expr]) -> list[str]:
     if "exit_code" not in words:
         return [ENVIRONMENT]
     names = {"Exit.NO": "1", "Exit.USAGE": "2", "Exit.ENVIRONMENT": "3", "Exit.NO_VERDICT": "4"}
-    found = [number for name, number in names.items() if name in ast.unparse(words["exit_code"])]
+    said = re.findall(r"Exit\.\w+", ast.unparse(words["exit_code"]))
+    found = [number for name, number in names.items() if name in said]
     return found or ["1", "3"]
 
 

@@ -41,7 +41,7 @@ def _requests(counts: Mapping[Class, int], drops: tuple[Drop, ...]) -> Iterator[
         yield f"streams and WebSockets ended in order at a drain deadline, and there again within 1s (cut): {cut}"
     failed = [drop for drop in drops if drop.cls not in {Class.LOST_WRITE, Class.DUPLICATE, Class.MASKED}]
     if happened := sum(1 for drop in failed if drop.executions):
-        yield f"failed writes that were executed all the same, which their sender cannot know: {happened}"
+        yield f"failed writes that a replica had begun to carry out, which their sender cannot know: {happened}"
 
 
 def _restart(restart: ProxyRestart) -> str:

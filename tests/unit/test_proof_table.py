@@ -20,7 +20,7 @@ KILLED_UNBEGUN = Try(result="closed_before_response", begun=False, answered=Fals
 UNREACHED = Try(result="connect_failed", sent=False, begun=False, answered=False)
 ELSEWHERE = Try(replica="app-2.1")
 WRITTEN = Try(replica="app-2.1", executed=1)
-HAPPENED = "failed writes that were executed all the same, which their sender cannot know: 1"
+HAPPENED = "failed writes that a replica had begun to carry out, which their sender cannot know: 1"
 
 
 def write(*tries: Try, **changes: Any) -> Story:
