@@ -7,6 +7,9 @@ from lab.proof import Verdict
 from lab.proof.result import Drop
 from lab.report.story import SAW
 
+READS = frozenset({"GET", "HEAD"})
+"""What nobody counts the executions of."""
+
 
 def failed(verdict: Verdict, expected: str, seen: str, *, project: str, folder: Path) -> str:
     run = verdict.run
@@ -46,7 +49,8 @@ def _first(drop: Drop) -> Iterator[tuple[str, str]]:
     yield "  client", f"{drop.cls}{status}{by}"
     replica = f"{drop.replica or 'no replica'}" + (f" ({drop.version})" if drop.version else "")
     yield "  proxy", replica + (f", {drop.reason}" if drop.reason else "") + (f": {drop.detail}" if drop.detail else "")
-    executed = "" if drop.executions is None else f"; executed {drop.executions} times"
+    reads = drop.method in READS and not drop.executions
+    executed = "" if drop.executions is None or reads else f"; executed {drop.executions} times"
     yield "  app", SAW[drop.app_saw] + executed
 
 

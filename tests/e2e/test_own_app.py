@@ -98,7 +98,7 @@ def checked(new_lab: Callable[[str], LabCommand], tmp_path_factory: pytest.TempP
 def test_on_compose_v2_it_is_rolled_under_its_own_locustfile_and_joins_once_docker_calls_it_healthy(
     checked: LabCommand,
 ) -> None:
-    own = ("--locustfile", str(shop.FOLDER / "shopper.py"), "--rate", "40", "--min-requests", "100")
+    own = ("--locustfile", str(shop.FOLDER / "shopper.py"), "--rate", "50", "--min-requests", "100")
     there = checked.roll("roll", "--image", "shop:2.0", *own)
 
     assert_clean(there)

@@ -25,7 +25,7 @@ def app(environ: Mapping[str, Any], start: Start) -> Iterable[bytes]:
             with urlopen("http://stock:8000/", timeout=5) as answer:
                 return _answer(start, json.load(answer))
         case "/report":
-            time.sleep(0.4)  # as a report that is made on demand takes
+            time.sleep(0.8)  # as a report that is made on demand takes
             return _answer(start, {"sold": sum(ITEMS.values())})
     return _answer(start, {"error": "there is no such page"}, status="404 Not Found")
 

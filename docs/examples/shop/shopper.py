@@ -10,12 +10,12 @@ from loadtest.own import LedgerMixin
 class Shopper(LedgerMixin, HttpUser):
     """Looks around, asks what is in stock, and now and then waits for a report."""
 
-    @task(6)
+    @task(2)
     def look(self):
         if self.client.get("/items", check=has_tea).ok:
             self.client.get("/stock")
 
-    @task(2)
+    @task
     def report(self):
         self.client.get("/report", fresh=True)
 
