@@ -19,7 +19,7 @@ from lab.observation import merge
 from lab.operations.heartbeat import Told
 from lab.operations.revisions import ensure_revision, refuse_late_check
 from lab.operations.rollouts import Attempt, Listener, run_rollout
-from lab.operations.statics import start_static
+from lab.operations.statics import refuse_taken_port, start_static
 from lab.operations.versions import check_version, refuse_missing_images, version_asked
 from lab.project import ensure_port
 
@@ -160,6 +160,7 @@ def _choose_port(lab: Lab, port: int | None) -> None:
             fix=f"lab down, then lab up --port {port}",
         )
     if not (proxy and proxy.running):
+        refuse_taken_port(lab, port, other=f"lab up --port {port + 1}")  # before it is remembered
         ensure_port(lab.project, port)
         vars(lab).pop("port", None)  # it may have been read before
 

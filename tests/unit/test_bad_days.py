@@ -21,11 +21,12 @@ from lab.endpoint import resolve
 from lab.errors import EngineError, Exit, LabError
 from lab.manifest import Version, read_manifest
 from lab.model import Revision
-from lab.operations import statics
 from lab.operations.revisions import ensure_revision, refuse_late_check
 from lab.operations.status import static_notes
+from lab.operations.up import _choose_port
 from lab.port_owner import port_owner
 from lab.ports import Sight
+from lab.project import project_at, recorded_port
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/bad-days.md"
@@ -62,11 +63,14 @@ def test_a_port_whose_owner_cannot_be_seen_is_told_all_the_same(tmp_path: Path) 
     assert port_owner(1, [], proc=tmp_path) == "another program"
 
 
-def test_up_says_who_has_its_port_before_it_starts_anything() -> None:
+def test_up_says_who_has_its_port_before_it_starts_anything_and_remembers_none(tmp_path: Path) -> None:
+    host, project = SimpleNamespace(everybody=list, static=dict), project_at(tmp_path, "shop")
     with listening() as port:
-        lab: Any = SimpleNamespace(port=port, host=SimpleNamespace(everybody=list))
+        lab: Any = SimpleNamespace(project=project, host=host)
         with pytest.raises(LabError) as caught:
-            statics.refuse_taken_port(lab, port, other=f"lab up --port {port + 1}")
+            _choose_port(lab, port)
+
+    assert recorded_port(project) is None
 
     assert (caught.value.id, caught.value.exit_code) == ("port-taken", Exit.ENVIRONMENT)
     assert f"port {port} of 127.0.0.1 is taken by " in caught.value.what
@@ -325,7 +329,9 @@ HELD = {
         "unit/test_lab_manifest.py::test_a_broken_manifest_is_told_with_its_file_and_what_is_wrong"
     ),
     "the journal is garbled": "unit/test_lab_journal.py::test_a_garbled_file_is_refused_and_left_untouched",
-    "the port is taken": "unit/test_bad_days.py::test_up_says_who_has_its_port_before_it_starts_anything",
+    "the port is taken": (
+        "unit/test_bad_days.py::test_up_says_who_has_its_port_before_it_starts_anything_and_remembers_none"
+    ),
     "Docker does not run": (
         "unit/test_bad_days.py::test_an_engine_that_does_not_run_is_told_from_one_that_cannot_be_reached"
     ),

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.clock import OffsetClock, measure_clock
+from lab.docker_client import check_of
 from lab.gateway import ProxyGateway
 from lab.lease import is_gone, start_of, this_process
 from lab.manifest import read_manifest
-from lab.model import OnFail, Order, RolloutSpec
+from lab.model import Check, OnFail, Order, RolloutSpec
 from lab.operations.shape import Shape, spec_of
 from lab.operations.timeline import clock_error_of
 from lab.ports import Event, Owner
@@ -181,3 +182,18 @@ def test_the_worst_clock_of_a_run_s_commands_counts() -> None:
 
     assert clock_error_of([measured(100), measured(900), measured(300)]) == 900
     assert clock_error_of([]) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "check"),
+    [
+        ("Up 3 seconds", None),
+        ("Up 3 seconds (health: starting)", Check.STARTING),
+        ("Up 2 minutes (healthy)", Check.HEALTHY),
+        ("Up 2 minutes (unhealthy)", Check.UNHEALTHY),
+        ("Up 2 minutes (Paused)", None),
+        ("Exited (0) 2 minutes ago", None),
+    ],
+)
+def test_a_container_s_health_is_read_as_the_engine_lists_it(status: str, check: Check | None) -> None:
+    assert check_of({"Status": status}) is check
