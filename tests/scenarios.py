@@ -19,7 +19,7 @@ FORMS = ("naive", "safe")
 class Scenario:
     """`change`: its entry of the catalogue; the rest says what its naive form is found by, and needs.
 
-    `level` of the matrix, or the linter's `hint` where only traffic breaks a promise; words that the load has `seen`.
+    `level` of the matrix, and the linter's `hint` where only traffic breaks a promise; words that the load has `seen`.
     `report`: somebody reads the table slowly meanwhile. `naive`: variables of that form; a scenario without a folder is
     the sample app's own versions and plan.
     """

@@ -164,6 +164,11 @@ def _environment(
     if not (waited or gone):
         return None
     waits = [c for c in catalogue.changes if Symptom.STALL in c.symptoms]
+    if evidence.symptom is Symptom.STALL and evidence.statement:  # the very statement of the step that others wait for
+        for operation in operations([evidence.statement]):
+            change = next((c for c in (*waits, *catalogue.changes) if operation.kind in c.steps), None)
+            if change:
+                return _found(Cause.WAITING, change, facts=(*facts, f"made by: {operation.text}"), evidence=evidence)
     ranked = sorted(done, key=lambda operation: operation.kind != "wait-without-limit")
     for operation in ranked:
         change = next((c for c in waits if operation.kind in c.steps), None)

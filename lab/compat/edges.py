@@ -6,12 +6,13 @@ And rows are read across the step: what every version wrote before it, by every 
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 
 from lab.compat.catalogue import Symptom
 from lab.compat.cells import Live, NotReadyError, Surroundings, named, start
 from lab.compat.explain import Explainer
+from lab.compat.locks import LockWatch
 from lab.compat.model import Failure, Result
 from lab.compat.oracle import Row
 from lab.compat.server import in_database
@@ -19,8 +20,9 @@ from lab.compat.traffic import Traffic, traffic_at
 from lab.database import Database
 from lab.errors import LabError
 from lab.manifest import Version
-from lab.migrate.plan import ChangePlan, Phase
+from lab.migrate.plan import ChangePlan, Command, Phase
 from lab.migrate.runner import step_down, step_up
+from lab.migrate.waiting import Manner
 
 BEFORE, AFTER = 0.4, 0.9
 """Seconds of traffic before a step, and after it."""
@@ -84,6 +86,7 @@ class Edge:
         place, failures = self.around.server.mark(), list[Failure]()
         for version in [v for v in self.versions if v.serves_as in self._lives and v not in self.staying]:
             self._end(version)
+        watch = LockWatch(database=database, traffic={live.cell.address: name for name, live in self._lives.items()})
         began = time.monotonic()
         with ExitStack() as running:
             for traffic in traffics:
@@ -91,26 +94,32 @@ class Edge:
                 running.enter_context(traffic.running())
             time.sleep(BEFORE if traffics else 0.0)
             try:
-                self._step(database, up=up)
+                self._step(database, watch if traffics else None, up=up)
             except LabError as error:
                 if not up:
                     self.notes.append(f"{name}: the way down was refused: {error.what.splitlines()[0]}")
                     return
                 failures.append(_refused(name, error))
             time.sleep(AFTER if traffics else 0.0)
+        failures += watch.found
         for traffic in traffics:
-            failures += self._with_sql(place, self._lives[traffic.version], traffic.failures())
+            met = [f for f in traffic.failures() if not (watch.found and f.symptom is Symptom.STALL)]  # it is named
+            failures += self._with_sql(place, self._lives[traffic.version], met)
         across = self._across(goal, database) if not failures or up else []
         taken = sorted(second for traffic in traffics for second in traffic.seconds())
         p99 = 1000 * taken[int(len(taken) * 0.99)] if taken else None
         asked = sum(t.asked for t in traffics) - before + sum(len(rows) for rows in self._rows.values())
         self._tell(name, goal, failures + across, asked, p99=p99, seconds=time.monotonic() - began)
 
-    def _step(self, database: Database, *, up: bool) -> None:
-        if up:
-            step_up(database, self.plan, self.high)
-        else:
-            step_down(database, self.plan)
+    def _step(self, database: Database, watch: LockWatch | None, *, up: bool) -> None:
+        """With a slow reader of all tables, where there is traffic that could wait behind it."""
+        manner = Manner(witness=watch) if watch else Manner()
+        command = isinstance(self.high.up if up else self.high.down, Command)  # of whose statements nobody tells
+        with watch.reading() if watch and command else nullcontext():
+            if up:
+                step_up(database, self.plan, self.high, manner=manner)
+            else:
+                step_down(database, self.plan, manner=manner)
 
     def _across(self, phase: Phase, database: Database) -> list[Failure]:
         """What was written before the step, read by everybody who is served after it."""

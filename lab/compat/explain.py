@@ -49,6 +49,8 @@ class Explainer:
             retyped=retyped,
         )
         found = classify(evidence, catalogue())
+        if known := next((change for change in catalogue().changes if change.id == failure.entry), None):
+            found = replace(found, change=known, fix=known.fix, facts=(f"made by: {failure.sql}",))
         entry = found.change.id if found.change else found.cause.value
         made = next((fact.removeprefix("made by: ") for fact in found.facts if fact.startswith("made by: ")), "")
         place = next((p for p in lying if made and _same(p.statement.text, made)), None)

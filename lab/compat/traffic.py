@@ -12,6 +12,7 @@ from lab.compat.client import Client
 from lab.compat.contract import Asker, warm
 from lab.compat.model import Failure
 from lab.compat.oracle import Row
+from lab.compat.stalls import STALL_SECONDS
 
 WORKERS = 4
 """As many as keep every connection of a small pool in use at once."""
@@ -20,7 +21,6 @@ WARM = 10
 PACE = 0.06
 """Seconds from one round to the next: about 60 rounds a second in all."""
 MOST_KEPT = 40
-STALL_SECONDS = 2.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,7 +111,7 @@ def _work(worker: Worker, over: threading.Event) -> None:
                 row, found = worker.asker.create(resource, worker.asker.version)
                 rows += [] if row is None else [row]
             elif number % 4 == 2:  # noqa: PLR2004  one kind of request in four
-                found = worker.asker.update(resource, rows[-1])
+                found = worker.asker.update(resource, rows[-1 if number % 8 == 2 else 0])  # noqa: PLR2004  old ones too
             elif number % 4 == 3:  # noqa: PLR2004
                 found = worker.asker.read(resource, rows[-1])
             else:

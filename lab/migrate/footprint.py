@@ -10,7 +10,7 @@ from lab.migrate import state
 from lab.migrate.clone import cloned
 from lab.migrate.plan import NOTHING, ChangePlan
 from lab.migrate.runner import step_up
-from lab.migrate.sql import Statement, Unit
+from lab.migrate.sql import READS, WRITES, Statement, Unit
 from lab.migrate.waiting import Manner, Witness
 
 _TABLES = """
@@ -22,7 +22,6 @@ where c.relkind in ('r', 'p', 'm') and n.nspname not in ('pg_catalog', 'informat
 _LOCKS = """
 select relation::bigint, mode from pg_locks where pid = pg_backend_pid() and granted and locktype = 'relation'
 """
-READS, WRITES = frozenset({"AccessExclusiveLock"}), frozenset({"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock"})
 QUIET = frozenset({"AccessShareLock", "RowShareLock", "RowExclusiveLock"})
 
 

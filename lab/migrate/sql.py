@@ -12,6 +12,9 @@ from enum import StrEnum
 from lab.errors import LabError
 from lab.migrate.sync import Sync
 
+READS, WRITES = frozenset({"AccessExclusiveLock"}), frozenset({"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock"})
+"""The locks of a table behind which reads wait, and writes as well; and those behind which only writes wait."""
+
 
 class Locks(StrEnum):
     """How a statement waits for its locks."""

@@ -74,9 +74,8 @@ def asked(_world: ScenarioLab, scenario: Scenario, form: str) -> Found:
     if form == "safe":
         told = [f"level {sign.level} {sign.what}" for sign in found[:1]] + [scenario.hint] * (scenario.hint in hints)
         return Found(told=told[0] if told else "nothing", wrong=told)
-    if scenario.hint:
-        told = f"level 0 {scenario.hint}" if scenario.hint in hints else "nothing"
-        return Found(told=told, wrong=[] if scenario.hint in hints else [f"hints are {sorted(hints)}"])
+    if scenario.hint and scenario.hint not in hints:
+        return Found(told="no hint of it", wrong=[f"hints are {sorted(hints)}"])
     if not found:
         return Found(told="nothing", wrong=["a matrix that is all green on a naive form"])
     first, entries = found[0], {sign.entry for sign in found} - {""}
@@ -94,7 +93,7 @@ def named(_world: ScenarioLab, scenario: Scenario, form: str) -> Found:
 
 PARTS: dict[str, Callable[[ScenarioLab, Scenario, str], Found]] = {"matrix": asked, "roll": rolled, "names": named}
 EXPECTED: dict[str, Callable[[Scenario], str]] = {
-    "matrix": lambda scenario: f"level {scenario.level} {scenario.hint or scenario.change}",
+    "matrix": lambda scenario: f"level {scenario.level} {scenario.change}{scenario.hint and ', hint '}{scenario.hint}",
     "roll": lambda scenario: f"drops with {scenario.seen!r}",
     "names": lambda _scenario: "its own name",
 }
