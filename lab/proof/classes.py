@@ -20,9 +20,11 @@ FAILURES: Mapping[ClientOutcome, Class] = {
 LATE = 0.1
 """Of its time: whoever was given less than the rest may have been in time, had it been asked in time."""
 
-# not in class 42, and still a version writing for another schema: a column it does not know must not be
-# null, or a plan that was prepared before the schema moved
-ALSO_SCHEMA = frozenset({"23502", "0A000"})
+REFUSALS = ("22", "23", "42", "44")
+"""Classes of SQLSTATEs by which a statement is refused for what it says: a value that its type does not take, a
+constraint that it breaks, names that are not there. What refuses it for the server's state is somebody else's fault."""
+STALE_PLAN = "0A000"
+"""A plan that was prepared before the schema moved."""
 
 
 def classify(joined: Joined, parcels: frozenset[int] | None) -> Class:
@@ -75,9 +77,12 @@ def made_by(joined: Joined, cls: Class) -> MadeBy | None:
 def schema_error(joined: Joined) -> SqlError | None:
     """The database error behind a 5xx, if it says that code and schema do not fit."""
     error = joined.sql_error or _told_to_client(joined)
-    if error is None or not (error.code.startswith("42") or error.code in ALSO_SCHEMA):
-        return None
-    return error
+    return error if error is not None and refuses(error.code) else None
+
+
+def refuses(code: str) -> bool:
+    """A statement was refused for what it says."""
+    return len(code) == len(STALE_PLAN) and (code.startswith(REFUSALS) or code == STALE_PLAN)
 
 
 def _told_to_client(joined: Joined) -> SqlError | None:

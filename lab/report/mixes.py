@@ -28,7 +28,7 @@ def breakages_block(breakages: Sequence[Breakage]) -> list[str]:
 
 
 def mixes_block(verdict: Verdict) -> list[str]:
-    """The faults that no error tells: an error stands with its statement among the breakages."""
+    """The faults that no statement tells: an error that has one stands among the breakages."""
     lines: list[str] = []
     for mix in _silent(verdict):
         lines.append(f"{INDENT}{mix_line(mix, verdict)}")
@@ -71,7 +71,8 @@ def pairs_block(verdict: Verdict) -> list[str]:
 
 
 def _silent(verdict: Verdict) -> list[Mix]:
-    return [mix for mix in verdict.mixes if mix.fault is not Fault.ERROR or mix.code is None]
+    told = {found.code for found in verdict.schema_breakages}
+    return [mix for mix in verdict.mixes if mix.fault is not Fault.ERROR or mix.code not in told]
 
 
 def _breaks(version: str, phase: str) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.compat.catalogue import Symptom, catalogue
@@ -65,7 +65,6 @@ def test_a_type_that_the_schema_changed_is_no_change_of_the_api(names: list[str]
     assert told(Evidence(symptom=Symptom.SHAPE, retyped=(column,), steps=steps)) == "change-type"
 
 
-@settings(deadline=None)
 @given(several)
 def test_a_default_that_changed_explains_a_value_and_no_field_that_is_missing(names: list[str]) -> None:
     table, column, other, value = names

@@ -315,8 +315,38 @@ def test_a_schema_breakage_belongs_to_the_phase_of_its_instant() -> None:
     assert phase_at(facts(schema_before="base"), START) == "base"
 
 
-def test_a_database_error_about_the_connection_is_no_schema_breakage() -> None:
-    broken = Story(outcome="server_error", status=503, tries=(Try(),), error="57P01 terminating connection")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("23505", 'duplicate key value violates unique constraint "parcels_address"'),
+        ("23503", 'insert or update on table "parcels" violates foreign key constraint "parcels_place"'),
+        ("23502", 'null value in column "note" violates not-null constraint'),
+        ("23514", 'new row for relation "parcels" violates check constraint "parcels_status"'),
+        ("22P02", 'invalid input value for enum parcel_status: "accepted"'),
+        ("22003", "integer out of range"),
+        ("0A000", "cached plan must not change result type"),
+    ],
+)
+def test_whatever_the_database_refuses_a_statement_for_is_told_with_version_phase_and_statement(
+    code: str, message: str
+) -> None:
+    broken = Story(
+        outcome="server_error",
+        status=500,
+        tries=(Try(replica="app-1.2"),),
+        error=f"{code} {message}\nDETAIL:  Key (address)=(..)",
+        statement="insert into parcels (key) values ($1)",
+    )
+    (breakage,) = tell(broken, broken, good(), schema_before="base").verdict().schema_breakages
+    assert (breakage.version, breakage.phase, breakage.code, breakage.count) == ("v2", "base", code, 2)
+    assert (breakage.message, breakage.statement) == (message, "insert into parcels (key) values ($1)")
+
+
+@pytest.mark.parametrize(
+    "error", ["57P01 terminating connection", "08006 no connection", "55P03 lock timeout", "404 no", "internal", "22"]
+)
+def test_a_database_error_about_the_connection_is_no_schema_breakage(error: str) -> None:
+    broken = Story(outcome="server_error", status=503, tries=(Try(),), error=error)
     assert tell(broken).verdict().schema_breakages == ()
 
 

@@ -241,10 +241,32 @@ def stale() -> Verdict:
             fix="lab migrate backfill     backfilled serves v2",
         ),
     )
-    mixes = (*mixes, replace(mixes[0], fault=Fault.ERROR, code="42703", detail="it stands among the breakages"))
+    error = replace(mixes[0], fault=Fault.ERROR, count=1)
+    mixes = (
+        *mixes,
+        replace(error, code="42703", detail="it stands among the breakages"),
+        replace(error, code="08006", detail="500 08006 no connection within 3 s"),
+    )
+    refused = Breakage(
+        version="v2",
+        phase="backfilled",
+        code="23505",
+        message='duplicate key value violates unique constraint "parcels_address"',
+        count=1,
+        statement="insert into parcels (key, address) values (%(key)s, %(address)s)",
+        since_s=6.2,
+        until_s=6.2,
+        promised=True,
+        fix="lab rollback takes v2 out of it again; then mend the schema's plan",
+    )
     pairs = (Pair(writer="v1", reader="v1", read=412, wrong=0), Pair(writer="v2", reader="v1", read=96, wrong=41))
     drops = [drop(n, 6.2 + n / 10, cls=Class.CONTRACT, made_by=None, replica="app-1.1") for n in range(41)]
-    return replace(failing(*drops), mixes=mixes, pairs=pairs)
+    return replace(
+        failing(*drops),
+        mixes=mixes,
+        pairs=pairs,
+        schema_breakages=(refused, replace(refused, code="42703", message="no name")),
+    )
 
 
 def never_ready() -> Verdict:
