@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.proxy_oracle import Oracle, rotate
 from tests.proxy_repeats import ask_alike
 from tests.proxy_wire import understand
-from tests.proxy_world import Received, connected, read_answer, world
+from tests.proxy_world import Received, connected, get, read_answer, send, world
 
 STEPS = 600
 
@@ -99,3 +99,19 @@ async def test_what_the_proxy_answers_itself_is_not_taken_for_what_was_asked_bef
                 reason = (await read_answer(reader)).headers.get("x-lab-proxy")
                 assert reason == ("answered-here" if request is here else None)
         assert [request.target for request in replica.requests] == ["/a"] * 3
+
+
+async def test_an_answer_told_before_is_told_to_each_client_as_its_version_and_its_connection_want(
+    tmp_path: Path,
+) -> None:
+    old = b"GET / HTTP/1.0\r\nHost: lab.test\r\nConnection: keep-alive\r\n\r\n"
+    async with world(tmp_path) as lab:
+        await lab.serve("app-1.1")
+        for _ in range(4):
+            assert "connection" not in (await send(lab.port, get())).headers
+        async with connected(lab.port) as (reader, writer):
+            for _ in range(3):
+                writer.write(old)
+                answer = await read_answer(reader)
+                assert (answer.headers["connection"], answer.body) == ("keep-alive", b"hello")
+        assert (await send(lab.port, get("/", "Connection: close"))).headers["connection"] == "close"
