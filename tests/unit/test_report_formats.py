@@ -30,8 +30,8 @@ from lab.report.style import CSS
 from lab.report.timeline import NO_VERSION, Moment, Ready, Wave, _waves
 from tests.golden_files import check
 from tests.unit.proof_world import facts
+from tests.unit.report_verdicts import schema_breakage, stale
 from tests.unit.report_world import events, verdict_and_report
-from tests.unit.test_report_text import schema_breakage, stale
 
 SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
 
