@@ -60,11 +60,13 @@ class CompatKeys:
 
     `environment`: texts that may hold {host}, {port}, {user}, {password} and {database}.
     `memory`: how many MiB its database server's data may take; 0 keeps them on the disk.
+    `plan`: the schema plan of an app whose database is not the lab's; None: `x-lab.schema.plan`.
     """
 
     checks: Path | None
     environment: Mapping[str, str]
     memory: int = COMPAT_MEMORY
+    plan: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,12 +273,13 @@ def _readiness(ready: Section, said: Said, *, assumed: bool) -> Readiness:
 def _compat(path: Path, section: Section) -> CompatKeys:
     checks, environment = section.find("checks", text), section.section("environment")
     told = {str(key): environment.get(key, _told, None) for key in environment.values}
-    memory = section.get("memory", natural, COMPAT_MEMORY)
+    memory, plan = section.get("memory", natural, COMPAT_MEMORY), section.find("plan", text)
     section.close()
     return CompatKeys(
         checks=(path.parent / checks).resolve() if checks else None,
         environment=told or {"PGDATABASE": "{database}"},
         memory=memory,
+        plan=(path.parent / plan).resolve() if plan else None,
     )
 
 

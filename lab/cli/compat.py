@@ -8,6 +8,7 @@ import typer
 from lab.cli import _output
 from lab.cli._app import app
 from lab.cli._lab import open_lab
+from lab.cli._manifest import asked_for
 from lab.cli._options import Json, Project, Quiet
 from lab.cli._summary import append, wanted
 
@@ -41,6 +42,10 @@ def compat(
         Path | None, typer.Option("--out", "-o", help="Write it there; - is stdout.", metavar="FILE")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Every failure with all that is known of it.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="A Compose file of your own; else the one that the lab was started with."),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Go on where a level is red.")] = False,
     project: Project = "default",
     json: Json = False,
@@ -52,7 +57,8 @@ def compat(
 
     chosen = Format.JSON if json else format
     request = CompatRequest(versions=tuple(versions or ()), levels=levels, everything=every)
-    matrix = run(open_lab(project), request, lambda line: _output.say(f" - {line}", quiet=quiet))
+    asked = asked_for(project, file, service=None, readiness=None, port=None, paths=None)
+    matrix = run(open_lab(project, asked), request, lambda line: _output.say(f" - {line}", quiet=quiet))
     _output.document(_rendered(matrix, chosen, explain=explain), out)
     if wanted():
         append(_rendered(matrix, Format.MD, explain=explain))

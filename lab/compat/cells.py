@@ -88,15 +88,16 @@ def start(around: Surroundings, version: Version, phase: str, *, name: str, data
     client = Client(cell.port, name)
     seconds = around.ready_seconds if promised else min(around.ready_seconds, UNPROMISED_SECONDS)
     try:
+        place = around.server.mark()
         _await_ready(around, cell, client, seconds)
-        _refuse_elsewhere(around, cell, database)
+        asker = Asker(
+            version=version.serves_as, client=client, checks=around.checks, serial=around.serial, run=f"{name}-"
+        )
+        live = Live(version=version.serves_as, phase=phase, database=database, cell=cell, asker=asker, place=place)
+        _refuse_elsewhere(around, live)
     except BaseException:
         client.close()
         raise
-    asker = Asker(version=version.serves_as, client=client, checks=around.checks, serial=around.serial, run=f"{name}-")
-    live = Live(
-        version=version.serves_as, phase=phase, database=database, cell=cell, asker=asker, place=around.server.mark()
-    )
     if around.checks.openapi:
         answer = client.ask("GET", around.checks.openapi)
         live.openapi = answer.json if isinstance(answer.json, dict) else None
@@ -157,12 +158,20 @@ def _await_ready(around: Surroundings, cell: Cell, client: Client, seconds: floa
         time.sleep(0.02)
 
 
-def _refuse_elsewhere(around: Surroundings, cell: Cell, database: Database) -> None:
-    """A version that looks at another database than its own would make every cell green."""
+def _refuse_elsewhere(around: Surroundings, live: Live) -> None:
+    """A version that looks at another database than its own would make every cell green.
+
+    One that opens a connection for each request has none between two: it is asked to write, and the log shows it.
+    """
     from lab.errors import LabError
 
     asked = "select count(*) from pg_stat_activity where datname = %s and host(client_addr) = %s"
-    if around.server.database.query(asked, (database.name, cell.address))[0][0] == 0:
+    database, cell = live.database, live.cell
+    if around.server.database.query(asked, (database.name, cell.address))[0][0]:
+        return
+    for resource in around.checks.resources:
+        live.asker.create(resource, live.version)
+    if not any(e.client == cell.address for e in in_database(around.server.since(live.place), database.name)):
         raise LabError(
             id="compat-database",
             what=f"{cell.name} is ready, and has no connection to the database that it was given",

@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import select
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +12,8 @@ from typing import Any
 
 SECONDS = 15.0
 SHOWN = 600
+KEPT_SECONDS = 0.5
+"""A server may close a connection that rests; no common one does so sooner. It would look like a failed request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class Client:
         self._port = port
         self._numbers = itertools.count(1)
         self._link: http.client.HTTPConnection | None = None
+        self._rests_since = 0.0
         self.name = name
         self.asked = 0
         self.seconds: list[float] = []
@@ -60,9 +64,7 @@ class Client:
         if raw is not None:
             headers["Content-Type"] = "application/json"
         self.asked += 1
-        link = self._link or http.client.HTTPConnection("127.0.0.1", self._port, timeout=SECONDS)
-        self._link = link
-        began = time.monotonic()
+        link, began = self._fresh(), time.monotonic()
         try:
             link.request(method, path, raw, headers)
             response = link.getresponse()
@@ -70,11 +72,22 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             return Answer(request=told, status=0, raw=f"{type(error).__name__}: {error}")
-        self.seconds.append(time.monotonic() - began)
+        self._rests_since = time.monotonic()
+        self.seconds.append(self._rests_since - began)
         found = None
         with suppress(ValueError):
             found = json.loads(text)
         return Answer(request=told, status=response.status, raw=text, json=found)
+
+    def _fresh(self) -> http.client.HTTPConnection:
+        """The kept connection, or a new one where the server has closed it or soon may: a write must not meet that."""
+        kept = self._link.sock if self._link else None
+        if kept is not None:
+            closed = bool(select.select([kept], [], [], 0)[0])
+            if closed or time.monotonic() - self._rests_since > KEPT_SECONDS:
+                self.close()
+        self._link = self._link or http.client.HTTPConnection("127.0.0.1", self._port, timeout=SECONDS)
+        return self._link
 
     def close(self) -> None:
         if self._link is not None:

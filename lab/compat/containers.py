@@ -28,6 +28,8 @@ from lab.replica_spec import conceal, reveal, spec_of
 
 ROLE = "compat"
 DATABASE_PORT = 5432
+USER = NAME = "lab"
+"""Of the matrix's database server; its password is the lab's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,8 @@ class Containers:
 
     def start_database(self, spec: Mapping[str, Any], *, memory: int) -> Cell:
         """Start the server. It keeps its data while it runs: in so many MiB of memory, or with 0 on the disk."""
-        body = self._body(scratch(spec, memory=memory), alias="db", port=DATABASE_PORT)
+        account = {"user": USER, "password": self._secrets["db_password"], "db": NAME}
+        body = self._body(scratch(spec, memory=memory, account=account), alias="db", port=DATABASE_PORT)
         return self._run(body, "compat-db", DATABASE_PORT, {})
 
     def must_run(self, cell: Cell) -> None:

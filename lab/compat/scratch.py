@@ -35,9 +35,15 @@ _MIB = 1024 * 1024
 _OWN_FOLDER = 'mkdir -p -m 0700 "$PGDATA" && exec "$@"'
 
 
-def scratch(spec: Mapping[str, Any], *, memory: int) -> dict[str, Any]:
-    """The body of a container like the database's, with no data of the manifest's. `memory`: MiB, 0 is on the disk."""
+def scratch(spec: Mapping[str, Any], *, memory: int, account: Mapping[str, str]) -> dict[str, Any]:
+    """The body of a container like the database's, with no data of the manifest's. `memory`: MiB, 0 is on the disk.
+
+    `account`: the user, password and db that it is to have: the lab's, whatever the manifest's own server has.
+    """
     body: dict[str, Any] = json.loads(json.dumps(spec))
+    names = {f"POSTGRES_{key.upper()}" for key in account}
+    body["Env"] = [one for one in body.get("Env") or [] if one.partition("=")[0].removesuffix("_FILE") not in names]
+    body["Env"] += [f"POSTGRES_{key.upper()}={value}" for key, value in account.items()]
     command = list(body.get("Cmd") or ["postgres"])
     for key, value in SETTINGS.items():
         command += ["-c", f"{key}={value}"]

@@ -17,6 +17,7 @@ from lab.database import Database
 from lab.errors import LabError, UsageError
 from lab.manifest import Version
 from lab.migrate.plan import ChangePlan
+from lab.migrate.reading import read_plan
 
 HIGHEST = 4
 
@@ -68,11 +69,15 @@ def levels_of(text: str) -> tuple[int, ...]:
 
 
 def _plan(lab: Lab) -> ChangePlan:
-    if lab.plan is None:
+    own = lab.manifest.compat.plan
+    plan = lab.plan or (read_plan(own) if own else None)
+    if plan is None:
         raise LabError(
-            id="no-schema-plan", what="the manifest names no schema plan", fix="x-lab.schema.plan in the manifest"
+            id="no-schema-plan",
+            what="the manifest names no schema plan",
+            fix="x-lab.schema.plan in the manifest; x-lab.compat.plan where the database is not the lab's",
         )
-    return lab.plan
+    return plan
 
 
 def _versions(lab: Lab, plan: ChangePlan, names: tuple[str, ...]) -> tuple[Version, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from tests import shop
 from tests.compose_v2 import environ_with
 from tests.e2e.conftest import ROOT, LabCommand, assert_clean
+from tests.own_image import SHOP, build
 
 pytestmark = pytest.mark.docker
 STARTED = ("--service", "web", "--readiness", "/health", "--app-port", "8000", "--paths", "/,/items,/stock,/report")
@@ -19,9 +19,9 @@ STARTED = ("--service", "web", "--readiness", "/health", "--app-port", "8000", "
 @pytest.fixture(scope="module")
 def lab(new_lab: Callable[[str], LabCommand]) -> Iterator[LabCommand]:
     for version in ("1.0", "2.0"):
-        shop.build(version)
+        build(SHOP, "shop", version)
     lab = new_lab("e2e-shop")
-    lab.up("-f", str(shop.FOLDER / "compose.yaml"), *STARTED)
+    lab.up("-f", str(SHOP / "compose.yaml"), *STARTED)
     yield lab
     subprocess.run(["docker", "rmi", "shop:1.0", "shop:2.0"], capture_output=True, check=False)
 
@@ -82,9 +82,9 @@ echo x >> /tmp/tries; [ $$(wc -l < /tmp/tries) -ge 3 ]
 def checked(new_lab: Callable[[str], LabCommand], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCommand]:
     """On Compose v2, from a file of one's own in which the rolled service has a healthcheck."""
     for version in ("1.0", "2.0", "3.0"):
-        shop.build(version)
+        build(SHOP, "shop", version)
     file = tmp_path_factory.mktemp("own") / "compose.yaml"
-    manifest = yaml.safe_load((shop.FOLDER / "compose.yaml").read_text())
+    manifest = yaml.safe_load((SHOP / "compose.yaml").read_text())
     manifest["services"]["web"]["healthcheck"] = {"test": ["CMD-SHELL", CHECK], "interval": "1s", "retries": 3}
     file.write_text(yaml.safe_dump(manifest))
     with pytest.MonkeyPatch.context() as patched:
@@ -98,7 +98,7 @@ def checked(new_lab: Callable[[str], LabCommand], tmp_path_factory: pytest.TempP
 def test_on_compose_v2_it_is_rolled_under_its_own_locustfile_and_joins_once_docker_calls_it_healthy(
     checked: LabCommand,
 ) -> None:
-    own = ("--locustfile", str(shop.FOLDER / "shopper.py"), "--rate", "50", "--min-requests", "100")
+    own = ("--locustfile", str(SHOP / "shopper.py"), "--rate", "50", "--min-requests", "100")
     there = checked.roll("roll", "--image", "shop:2.0", *own)
 
     assert_clean(there)

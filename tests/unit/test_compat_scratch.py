@@ -4,9 +4,15 @@ from typing import Any
 
 import pytest
 
-from lab.compat.scratch import DATA, SETTINGS, scratch
+from lab.compat import scratch as module
+from lab.compat.scratch import DATA, SETTINGS
 
 MIB = 1024 * 1024
+ACCOUNT = {"user": "lab", "password": "p", "db": "lab"}
+
+
+def scratch(spec: dict[str, Any], *, memory: int) -> dict[str, Any]:
+    return module.scratch(spec, memory=memory, account=ACCOUNT)
 
 
 def spec(**host: Any) -> dict[str, Any]:
@@ -69,3 +75,16 @@ def test_its_own_settings_come_after_the_manifests() -> None:
 
     assert command[:3] == ["postgres", "-c", "max_connections=300"]
     assert {f"{key}={value}" for key, value in SETTINGS.items()} == set(command[4::2])
+
+
+def test_it_has_the_labs_account_and_not_the_manifests() -> None:
+    own = [
+        "POSTGRES_USER=notes",
+        "POSTGRES_PASSWORD_FILE=/run/secrets/db",
+        "POSTGRES_DB=notes",
+        "POSTGRES_INITDB_ARGS=-k",
+    ]
+
+    env = scratch({**spec(), "Env": own}, memory=0)["Env"]
+
+    assert env == ["POSTGRES_INITDB_ARGS=-k", "POSTGRES_USER=lab", "POSTGRES_PASSWORD=p", "POSTGRES_DB=lab"]

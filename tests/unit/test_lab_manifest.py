@@ -413,13 +413,14 @@ def test_how_a_version_is_told_its_database_may_name_only_what_there_is(tmp_path
     found = read(
         tmp_path,
         manifest(
-            "versions: {v1: }, compat: {checks: ../checks.toml, environment: {A: '{host}/{database}'}, memory: 0}"
+            "versions: {v1: }, compat: {checks: ../checks.toml, environment: {A: '{host}/{database}'}, memory: 0,"
+            " plan: plan.toml}"
         ),
     )
 
     assert found.compat.checks == tmp_path.parent / "checks.toml"
     assert found.compat.environment == {"A": "{host}/{database}"}
-    assert found.compat.memory == 0
+    assert (found.compat.memory, found.compat.plan) == (0, tmp_path / "plan.toml")
     plain = read(tmp_path, manifest("versions: {v1: }")).compat
     assert (plain.environment, plain.memory) == ({"PGDATABASE": "{database}"}, 1024)
     with pytest.raises(LabError, match=r"compat.environment.A: '\{schema\}' may hold"):
