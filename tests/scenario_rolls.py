@@ -94,8 +94,7 @@ class ScenarioLab:
         begun = self._lab("roll", old, "--no-load", "--schema", "as-is", "--anyway", "--batch", "2")
         assert begun.exit_code == 0, begun.err
         with report(database) if scenario.report else nullcontext():
-            cohorts = ("--cohorts", scenario.cohorts) if scenario.cohorts else ()
-            done = self._lab("roll", new, "--json", "--on-fail", "pause", "--rate", RATE, *cohorts)
+            done = self._lab("roll", new, "--json", "--on-fail", "pause", "--rate", RATE, *scenario.options)
         verdict = json.loads(done.out)
         assert verdict.get("schema") == "lab.verdict/1", done.out + done.err
         drops = {f"{drop.get('status')} {drop.get('detail')}" for drop in verdict["drops"]}

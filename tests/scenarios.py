@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,8 @@ class Scenario:
     """`change`: its entry of the catalogue; the rest says what its naive form is found by, and needs.
 
     `level` of the matrix, and the linter's `hint` where only traffic breaks a promise; words that the load has `seen`.
-    `report`: somebody reads the table slowly meanwhile. `cohorts`: who meets it at all, where the load's own mix seldom
-    does. `naive`: variables of that form; a scenario without a folder is the sample app's own versions and plan.
+    `report`: somebody reads the table slowly meanwhile. `options` of the roll, where it is seldom met without.
+    `naive`: variables of that form; a scenario without a folder is the sample app's own versions and plan.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Scenario:
     seen: str
     hint: str = ""
     report: bool = False
-    cohorts: str = ""
+    options: Sequence[str] = ()
     naive: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self, form: str) -> ChangePlan:
