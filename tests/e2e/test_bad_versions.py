@@ -97,7 +97,7 @@ def test_a_version_that_flaps_is_given_no_request(lab: LabCommand) -> None:
 
 def test_a_version_that_hangs_is_taken_back_and_what_it_left_unanswered_is_counted(lab: LabCommand) -> None:
     """What it has begun it never ends, so it outstays its stop grace as well."""
-    verdict = lab.roll("roll", "v2-hangs", "--bake", "7s", "--ready-timeout", "7s", "--request-timeout", "6s")
+    verdict = lab.roll("roll", "v2-hangs", "--wave-bake", "7s", "--ready-timeout", "7s", "--request-timeout", "6s")
 
     assert_back_on_v1(lab, verdict)
     assert verdict["run"]["reason"].endswith("was not ready again within 7s")

@@ -49,11 +49,11 @@ async def test_a_replica_that_the_proxy_does_not_see_ready_is_given_nothing(tmp_
 async def test_a_table_that_picks_joining_replicas_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    def picks_any(table: RoutingTable, exclude: Collection[str] = (), *, now_ns: int = 0) -> Claim:
+    def picks_any(table: RoutingTable, exclude: Collection[str] = (), now_ns: int = 0) -> Claim:
         entry = min(table.entries.values(), key=lambda e: (e.route.replica in exclude, e.claimed))
         entry.in_flight += 1
         entry.claimed += 1
-        return Claim(entry, entry.route.replica, entry.name, table.epoch)
+        return Claim(entry, entry.route.replica, table.epoch)
 
     monkeypatch.setattr(RoutingTable, "claim", picks_any)
     async with world(tmp_path) as lab:
