@@ -16,11 +16,11 @@ from typing import Any
 from lab.docker_client import LABEL, ConflictError, DockerClient, GoneError, check_of
 from lab.errors import EngineError
 from lab.model import Check, Container, Revision
+from lab.ownership import IMAGE_PREFIX
 from lab.ports import Seen
 from lab.replica_spec import body_of, networks_of
 
 _SIGKILLED = 137
-OURS = "rollinglab-"
 CHECK_WORDS = 200
 _EXIT = re.compile(r"Exited \((\d+)\)")
 _STATES = {
@@ -103,7 +103,7 @@ class DockerEngine:
         for name in (image, revision.image_id):
             with suppress(GoneError):
                 found = docker.call("inspect image", partial(docker.api.inspect_image, name))
-                if found["Id"] == revision.image_id or image.startswith(OURS):
+                if found["Id"] == revision.image_id or image.startswith(IMAGE_PREFIX):
                     return name
         raise EngineError(
             id="image-missing",

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.durations import age_words
+from lab.ownership import IMAGE_PREFIX
 
 BUILD_SECONDS = 3600.0
 """Longer than any build: what is older is not being built on."""
 LABEL, COMPOSE = "rollinglab.", "com.docker.compose."
-OURS = "rollinglab-"
-"""Begins every name that our images have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +86,11 @@ def unused_images(
     found = []
     for row in rows:
         names = [str(name) for name in row.get("RepoTags") or [] if name != "<none>:<none>"]
-        ours = bool(names) and all(name.startswith(OURS) for name in names) and LABEL + "part" in (row["Labels"] or {})
+        ours = (
+            bool(names)
+            and all(name.startswith(IMAGE_PREFIX) for name in names)
+            and LABEL + "part" in (row["Labels"] or {})
+        )
         old = now - float(row["Created"])
         if ours and old >= age and row["Id"] not in used and not wanted.intersection(names):
             why = f"no lab uses it, made {age_words(old)} ago"

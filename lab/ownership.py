@@ -10,6 +10,8 @@ VARIABLE = "LAB_OWNER"
 """Names the process that a lab belongs to, for all commands that work on it; without it a lab outlives them."""
 COMPOSE_PROJECT = "com.docker.compose.project"
 PREFIX = "lab-"
+IMAGE_PREFIX = "rollinglab-"
+"""Begins the name of every image of ours."""
 _PARTS = 4
 
 

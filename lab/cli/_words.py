@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +46,7 @@ def operate(
     lab = open_lab(project)
     word = Word(command=command, replicas=replicas, to=revision_of(lab, to))
     with following(lab, quiet=quiet, at_once=False) as listen:
-        told = lambda line: _output.say(line, quiet=quiet)  # noqa: E731  it is said wherever is painted now
+        told = partial(_output.say, quiet=quiet)
         done = asyncio.run(carry_out(lab, word, within=within, told=told, listen=listen))
     if isinstance(done, Answer):
         _output.result(_output.advice(answered(done)), answer_json(done), as_json=as_json)

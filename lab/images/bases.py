@@ -12,6 +12,7 @@ from lab.images.context import digest, pack, package_files
 from lab.images.debian import Root
 from lab.images.lock import locked
 from lab.images.store import Progress, Store
+from lab.ownership import IMAGE_PREFIX
 
 
 class Kind(StrEnum):
@@ -36,7 +37,7 @@ class Base:
         """The tag of the image we make ourselves; it says all that goes into it."""
         if not self.context:
             return self.root.reference
-        return f"rollinglab-{self.kind}:{digest(self.root.reference, self.context)}"
+        return f"{IMAGE_PREFIX}{self.kind}:{digest(self.root.reference, self.context)}"
 
 
 _HERE = Path(__file__).parent

@@ -9,6 +9,7 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.images.context import digest
 from lab.images.store import Progress, Store
+from lab.ownership import IMAGE_PREFIX
 
 RELEASE = "trixie"  # Python 3.13 and PostgreSQL 17, the major versions of the registry's images
 DEADLINE_SECONDS = 900.0
@@ -29,7 +30,7 @@ class Root:
     @property
     def reference(self) -> str:
         parts = (RELEASE, *self.packages, *self.left_out, self.before_packages, *self.changes)
-        return f"rollinglab-{self.name}:{digest(*parts)}"
+        return f"{IMAGE_PREFIX}{self.name}:{digest(*parts)}"
 
 
 def available() -> str:

@@ -9,6 +9,7 @@ from lab.images.context import digest, pack, package_files
 from lab.images.host import HostNetwork, this_host
 from lab.images.lock import locked
 from lab.images.store import Progress, Store
+from lab.ownership import IMAGE_PREFIX
 
 
 class Part(StrEnum):
@@ -33,7 +34,7 @@ class Source:
 
     def reference(self, base_fingerprint: str) -> str:
         """Return the tag that says all that goes into the image; the network it was built in does not."""
-        return f"rollinglab-{self.part}:{digest(pack(self.files), base_fingerprint)}"
+        return f"{IMAGE_PREFIX}{self.part}:{digest(pack(self.files), base_fingerprint)}"
 
     def context(self, network: HostNetwork) -> bytes:
         return pack({**self.files, "authorities.pem": network.authorities})

@@ -41,7 +41,7 @@ async def run_load(lab: Lab, request: LoadRequest, *, listen: Listener) -> RunRe
     spec = check(lab, request)
     lab.refuse_another_checkout()
     if request.web is not None:
-        refuse_taken_port(lab, request.web, other=f"--web {request.web + 1}")
+        refuse_taken_port(lab, request.web, other=f"--web {request.web % MOST_PORT + 1}")
     async with lab.gateway() as gateway, held_lease(gateway, lab.project.home):
         course = await asyncio.to_thread(_course, lab, request, spec)
         return await Run(lab, gateway, course, listen).go()

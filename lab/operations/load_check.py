@@ -12,6 +12,7 @@ from lab.project import checkout
 from lab.traffic import plan_of
 
 ASK_SECONDS = 60.0
+MOST_TIMEOUT = 300.0
 
 
 def refuse_load(choice: LoadChoice, manifest: LoadChoice) -> LoadSpec:
@@ -20,11 +21,7 @@ def refuse_load(choice: LoadChoice, manifest: LoadChoice) -> LoadSpec:
     it = choice.over(manifest).settled()
     if it.min_requests < 0:
         raise UsageError(id="min-requests", what=f"--min-requests {it.min_requests} is below 0", fix="0 or more")
-    if (it.slow or 0) * 2 > it.request_timeout:
-        what = (
-            f"requests that take {it.slow:g}s are not answered well within a request timeout of {it.request_timeout:g}s"
-        )
-        raise UsageError(id="request-timeout", what=what, fix="--request-timeout of at least twice --slow")
+    _refuse_timeout(it)
     if not 1 <= it.workers <= MOST_WORKERS:
         what = f"{it.workers} workers are more than one machine can run"
         raise UsageError(id="workers", what=what, fix=f"--workers 1 to {MOST_WORKERS}")
@@ -33,6 +30,22 @@ def refuse_load(choice: LoadChoice, manifest: LoadChoice) -> LoadSpec:
     if it.is_of_the_load_s_own_words:
         _ask_the_load(it)
     return it
+
+
+def _refuse_timeout(it: LoadSpec) -> None:
+    """One that no answer can meet, or that slow requests would not."""
+    if not 0 < it.request_timeout <= MOST_TIMEOUT:
+        raise UsageError(
+            id="request-timeout",
+            what=f"a request timeout of {it.request_timeout:g}s is not between 0 and {MOST_TIMEOUT:g}s",
+            fix="--request-timeout 30s",
+        )
+    if (it.slow or 0) * 2 > it.request_timeout:
+        raise UsageError(
+            id="request-timeout",
+            what=f"slow requests of {it.slow:g}s are not answered well within a timeout of {it.request_timeout:g}s",
+            fix="--request-timeout of at least twice --slow",
+        )
 
 
 def _ask_the_load(it: LoadSpec) -> None:

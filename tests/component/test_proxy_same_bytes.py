@@ -8,7 +8,7 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.client import ClientConnection
@@ -212,7 +212,6 @@ def answered(
 
 
 # How long it takes is the machine's to say.
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PIECES), st.booleans()), max_size=8))
 @example([(ASKED, True), (ASKED, True), (ASKED, True)])
 @example([(ASKED, True), (OPEN_FIELD, True), (ASKED, True)])
@@ -227,7 +226,6 @@ def test_a_request_asked_in_the_same_bytes_is_heard_as_if_it_were_parsed(pieces:
     assert heard(ClientConnection, pieces) == heard(Forgetful, pieces)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=3), max_size=6))
 @example([[ANSWER + b"four"]] * 4)
 @example([[ANSWER + b"four"]] * 3 + [[ANSWER, b"four"]])

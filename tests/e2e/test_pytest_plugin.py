@@ -44,6 +44,12 @@ def environ() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
 
 
+def ran(path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """pytest with the plugin, on that file, in a folder that is not ours."""
+    argv, home = pytest_of(path, *words, f"--rootdir={path.parent}"), path.parent
+    return subprocess.run(argv, cwd=home, env=environ(), capture_output=True, text=True, timeout=200, check=False)
+
+
 def test_the_lines_of_the_readme_work_and_leave_their_artefacts_and_nothing_else(
     test_file: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -51,15 +57,7 @@ def test_the_lines_of_the_readme_work_and_leave_their_artefacts_and_nothing_else
     assert lines is not None
     path = test_file(lines[1] + "    (lambda p: open(p, 'w').write(lab.project))(__file__ + '.project')\n")
 
-    done = subprocess.run(
-        pytest_of(path, "--lab-require", "--lab-artifacts", str(tmp_path / "out"), f"--rootdir={tmp_path}"),
-        cwd=tmp_path,
-        env=environ(),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = ran(path, "--lab-require", "--lab-artifacts", str(tmp_path / "out"))
 
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (tmp_path / "out").iterdir()
@@ -96,15 +94,7 @@ def test_it(lab, me, other):
 def test_under_xdist_each_worker_has_a_lab_a_network_and_a_port_of_its_own(
     test_file: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        pytest_of(test_file(SIDE_BY_SIDE), "-n", "2", f"--rootdir={tmp_path}"),
-        cwd=tmp_path,
-        env=environ(),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = ran(test_file(SIDE_BY_SIDE), "-n", "2")
 
     assert done.returncode == 0, done.stdout + done.stderr
     told = [json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json")]

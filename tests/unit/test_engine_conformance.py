@@ -29,7 +29,7 @@ def decided_again(trial: Trial) -> Replayed:
     return replay(trial.journal.events(), trial.sights)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rng=st.randoms(use_true_random=False), instant=st.booleans())
 def test_any_rollout_is_decided_again_record_by_record(rng: Random, instant: bool) -> None:
     trial = any_trial(rng)

@@ -21,7 +21,7 @@ from tests.unit.planner_world import decided, fleet, spec
 ERRORS = Gate(measure=Measure.ERROR_RATIO, limit=0.05, minimum=50)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rng=st.randoms(use_true_random=False))
 def test_any_rollout_keeps_every_promise_and_ends(rng: Random) -> None:
     assert put_through(any_trial(rng)) == []

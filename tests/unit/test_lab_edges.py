@@ -65,7 +65,7 @@ async def test_the_same_clock_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch, 
     assert (clock.offset_ns, wrong) == (0, 0)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ahead=st.one_of(st.integers(-100 * MS, 100 * MS), st.integers(-(10**15), 10**15)),
     trips=st.lists(st.tuples(st.integers(0, 60 * MS), st.integers(0, 60 * MS)), min_size=5, max_size=5),

@@ -106,8 +106,18 @@ def test_slow_requests_have_to_be_in_time_whoever_says_how_slow_and_how_long() -
     with pytest.raises(UsageError) as refused:
         refuse_load(LoadChoice(request_timeout=5.0), LoadChoice(slow=3.0))
     assert refused.value.id == "request-timeout"
-    assert refused.value.what == "requests that take 3s are not answered well within a request timeout of 5s"
+    assert refused.value.what == "slow requests of 3s are not answered well within a timeout of 5s"
     assert refuse_load(LoadChoice(request_timeout=6.0), LoadChoice(slow=3.0)).request_timeout == 6.0
+
+
+@pytest.mark.parametrize("timeout", [0.0, 300.1])
+def test_a_request_timeout_that_nothing_can_meet_or_nobody_waits_for_is_refused_also_in_the_manifest(
+    timeout: float,
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        refuse_load(LoadChoice(), LoadChoice(request_timeout=timeout))
+    assert refused.value.id == "request-timeout"
+    assert refused.value.what == f"a request timeout of {timeout:g}s is not between 0 and 300s"
 
 
 OWN = """

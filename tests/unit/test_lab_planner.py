@@ -258,7 +258,7 @@ def any_fleet(draw: st.DrawFn) -> tuple[tuple[Replica, ...], RolloutSpec, dict[s
     return fleet(*texts), spec(n, surge, unavailable, wait_for_drain=waits, strategy=strategy), state
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(case=any_fleet())
 def test_whatever_the_fleet_the_decision_is_legal_and_within_the_budgets(
     case: tuple[tuple[Replica, ...], RolloutSpec, dict[str, Any]],
@@ -337,7 +337,7 @@ def facts(it: Fleet) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(aim=aims, steps=st.lists(changes, max_size=25))
 def test_a_fleet_that_was_told_of_changes_is_one_that_was_told_of_everything(aim: Aim, steps: list[Any]) -> None:
     kept = Fleet(aim)

@@ -203,7 +203,7 @@ def assert_legal_end(bench: Bench, ended: Ended) -> None:
         assert len(bench.world.sims) == bench.n
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(plan=rolls, kills=st.dictionaries(st.integers(1, 30), st.integers(0, 5), max_size=2))
 def test_any_roll_under_any_kills_keeps_the_budgets_and_ends(
     plan: dict[str, int | None], kills: dict[int, int]
@@ -213,7 +213,7 @@ def test_any_roll_under_any_kills_keeps_the_budgets_and_ends(
     assert_legal_end(bench, bench.roll(V2, V1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(plan=rolls, crash_at=st.integers(1, 40))
 def test_a_controller_killed_before_any_act_ends_the_same_when_it_is_started_again(
     plan: dict[str, int | None], crash_at: int

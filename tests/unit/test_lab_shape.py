@@ -289,7 +289,7 @@ def untouched() -> Iterator[None]:
 
 
 @given(shape=shapes(), replicas=st.integers(1, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_plan_and_a_roll_refuse_the_same_and_a_roll_before_anything_is_touched(
     untouched: None, tmp_path_factory: pytest.TempPathFactory, shape: Shape, replicas: int
 ) -> None:
@@ -307,7 +307,7 @@ def test_a_plan_and_a_roll_refuse_the_same_and_a_roll_before_anything_is_touched
 
 @given(shape=shapes(), replicas=st.integers(1, 200))
 @example(shape=Shape(order=Order.STOP_FIRST, batch="101%"), replicas=1)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_refused_of_the_largest_fleet_is_refused_of_every_one(shape: Shape, replicas: int) -> None:
     whatever = refusal(lambda: refuse_shape(shape, MANIFEST))
 

@@ -15,7 +15,7 @@ PREFIXES = st.sampled_from(["r-read", "r-write", "r", "", "r-read-1", "-"])
 LIKELY = st.builds(lambda prefix, number: f"{prefix}-{number}", PREFIXES, NUMBERS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(LIKELY, st.text(max_size=8)), max_size=40))
 def test_each_id_has_one_row_and_each_row_its_id(requests: list[str]) -> None:
     ids = Ids()

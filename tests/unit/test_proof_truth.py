@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lab.proof import Verdict, VerdictOutcome
 from tests.unit.proof_world import Story, Try, World, good, good_write, ledger, tell
 
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=150)
 
 UNRELATED = (
     b"Traceback (most recent call last):\n",

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.errors import LeaseHeldError, NoLeaseError, RefusedStartError, StaleFenceError
@@ -299,7 +299,6 @@ def test_an_event_ends_at_its_blank_line_however_it_is_cut_up(ending: str, at: i
         assert at + end in {min(each for each in ends if each > at), min(each for each in ends if each > at) - 1}
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 70_000), st.booleans()), min_size=1, max_size=4), st.integers(1, 9000))
 def test_a_frame_ends_where_its_length_says_however_it_is_cut_up(frames: list[tuple[int, bool]], step: int) -> None:
     stream, ends = b"", {0}
